@@ -1,4 +1,5 @@
-/* hash.c: the SHA-256 port and its default. Pure; any thread, once hash_use was called (if at all). */
+/* hash.c: the SHA-256 port and its default. Pure; any thread, once hash_use was called (if at all).
+ */
 #include "core/hash.h"
 
 #include <sodium.h>

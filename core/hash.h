@@ -1,5 +1,5 @@
-/* hash.h: SHA-256 (FIPS 180-4) behind a port. core stays free of OpenSSL; a program that has a faster
- * implementation hands it in once, before any thread starts. The default is libsodium's. */
+/* hash.h: SHA-256 (FIPS 180-4) behind a port. core stays free of OpenSSL; a program that has a
+ * faster implementation hands it in once, before any thread starts. The default is libsodium's. */
 #ifndef CORE_HASH_H
 #define CORE_HASH_H
 

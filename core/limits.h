@@ -5,10 +5,10 @@
 #define CORE_LIMITS_H
 
 /* log (design: records of at most 60 KiB) */
-#define RECORD_BYTES_MAX     (60 * 1024)
-#define MSGPACK_DEPTH_MAX    8
-#define SEALED_MAX           4 /* data subjects of one event */
-#define ORIGIN_BYTES_MAX     64
+#define RECORD_BYTES_MAX  (60 * 1024)
+#define MSGPACK_DEPTH_MAX 8
+#define SEALED_MAX        4 /* data subjects of one event */
+#define ORIGIN_BYTES_MAX  64
 
 /* http */
 #define HTTP_HEAD_BYTES_MAX   (16 * 1024)
@@ -21,10 +21,10 @@
 #define TLS_HANDSHAKE_MS      10000
 
 /* websocket and relay */
-#define WS_MESSAGE_BYTES_MAX  (1024 * 1024)
-#define WS_PING_MS            30000
-#define WS_DEAD_MS            90000
-#define RELAY_STALL_MS        60000
-#define RELAY_READ_BYTES      (256 * 1024) /* one per loop: the biggest lever of relay throughput */
+#define WS_MESSAGE_BYTES_MAX (1024 * 1024)
+#define WS_PING_MS           30000
+#define WS_DEAD_MS           90000
+#define RELAY_STALL_MS       60000
+#define RELAY_READ_BYTES     (256 * 1024) /* one per loop: the biggest lever of relay throughput */
 
 #endif
