@@ -19,6 +19,16 @@
 #define HTTP_BODY_MS          30000
 #define HTTP_KEEPALIVE_MS     60000
 #define TLS_HANDSHAKE_MS      10000
+#define HTTP_WRITE_MS         60000 /* without a byte of progress */
+#define HTTP_LINGER_MS        2000  /* reading on after the last answer, so that no RST eats it */
+#define HTTP_LINGER_BYTES     (256 * 1024)
+#define HTTP_STREAM_HIGH      (128 * 1024)  /* a stream's writer is told to wait */
+#define HTTP_STREAM_QUEUE_MAX (1024 * 1024) /* one that does not is cut */
+#define HTTP_CONNECTIONS_MAX  20000
+#define HTTP_PER_ADDRESS_MAX  256 /* IPv4 /32, IPv6 /64; loopback (proxies) excepted */
+#define HTTP_LOOPS_MAX        64
+#define HTTP_LISTENERS_MAX    8
+#define LOOP_MAILBOX_MAX      16384 /* posts waiting for one loop, reserved ones included */
 
 /* websocket and relay */
 #define WS_MESSAGE_BYTES_MAX (1024 * 1024)
@@ -26,5 +36,17 @@
 #define WS_DEAD_MS           90000
 #define RELAY_STALL_MS       60000
 #define RELAY_READ_BYTES     (256 * 1024) /* one per loop: the biggest lever of relay throughput */
+#define WS_MESSAGE_BYTES_MAX  (1024 * 1024)
+#define WS_QUEUE_BYTES_MAX    (1024 * 1024) /* waiting for one peer */
+#define WS_CLOSE_MS           5000          /* for the peer's half of a close */
+#define WS_CONTROL_PER_SECOND 10            /* pings and pongs of a peer: more is 1008 ... */
+#define WS_CONTROL_BURST      40
+#define WS_PING_MS            30000
+#define WS_DEAD_MS            90000
+#define RELAY_STALL_MS        60000
+#define RELAY_TEXT_BYTES_MAX  4096 /* text messages are control: resize, signal, eof, exit */
+#define RELAY_TEXT_PER_SECOND 50
+#define RELAY_TEXT_BURST      200
+#define RELAY_READ_BYTES      (256 * 1024) /* one per loop: the biggest lever of relay throughput */
 
 #endif
