@@ -1,6 +1,6 @@
-/* pack.c: the only file that names msgpack_. Writing goes through msgpack-c (which picks the shortest
- * form); reading is our own pull reader, since the scan that msgpack-c needs before it (five bytes
- * make it reserve 8 GiB) already walks every byte. Pure; any thread. */
+/* pack.c: the only file that names msgpack_. Writing goes through msgpack-c (which picks the
+ * shortest form); reading is our own pull reader, since the scan that msgpack-c needs before it
+ * (five bytes make it reserve 8 GiB) already walks every byte. Pure; any thread. */
 #include "core/pack.h"
 
 #include "core/limits.h"
@@ -139,8 +139,8 @@ big_endian(const uint8_t *p, size_t n)
     return v;
 }
 
-/* Heads that carry a big-endian number of `width` bytes; `least` is the smallest number for which no
- * shorter form exists. */
+/* Heads that carry a big-endian number of `width` bytes; `least` is the smallest number for which
+ * no shorter form exists. */
 static const struct wide {
     uint8_t byte;
     uint8_t width;
@@ -179,7 +179,7 @@ head_signed(const uint8_t *p, size_t left, struct head *h, size_t *used)
     h->negative = v < 0;
     h->n = (uint64_t)v;
     h->canonical = (width == 1 && v < -32) || (width == 2 && v < INT8_MIN) ||
-        (width == 4 && v < INT16_MIN) || (width == 8 && v < INT32_MIN);
+                   (width == 4 && v < INT16_MIN) || (width == 8 && v < INT32_MIN);
     *used = 1 + width;
     return OK;
 }

@@ -1,6 +1,6 @@
 /* pack.h: canonical msgpack, written and read. Everything that Gatehouse signs, stores or sends in
- * binary is canonical: shortest integers, no floats, no extensions, map keys unsigned, ascending and
- * unique, no nil inside a map (an absent field is an absent key).
+ * binary is canonical: shortest integers, no floats, no extensions, map keys unsigned, ascending
+ * and unique, no nil inside a map (an absent field is an absent key).
  *
  * Untrusted bytes: pack_scan first (depth <= MSGPACK_DEPTH_MAX, counts <= bytes left, one whole
  * message, nothing behind it, canonical form). After it the reader still checks every type, so that
@@ -29,7 +29,7 @@ void pack_bool(struct pack *p, bool value);
 void pack_nil(struct pack *p);
 void pack_str(struct pack *p, struct span s);
 void pack_bin(struct pack *p, struct span s);
-void pack_id(struct pack *p, const struct id *id); /* bin16 */
+void pack_id(struct pack *p, const struct id *id);  /* bin16 */
 void pack_raw(struct pack *p, struct span encoded); /* already canonical msgpack */
 static inline bool
 pack_ok(const struct pack *p)
@@ -45,14 +45,24 @@ pack_span(const struct pack *p)
 MUST_USE enum err pack_scan(struct span message);
 
 /* Reader. The first failure sticks: read on, then ask reader_done (nothing failed, nothing left) or
- * reader_ok. After a failure every read gives zero or an empty span. Spans borrow from the input. */
+ * reader_ok. After a failure every read gives zero or an empty span. Spans borrow from the input.
+ */
 struct reader {
     const uint8_t *p;
     const uint8_t *end;
     bool failed;
 };
 
-enum pack_type { PACK_END, PACK_NIL, PACK_BOOL, PACK_INT, PACK_STR, PACK_BIN, PACK_ARRAY, PACK_MAP };
+enum pack_type {
+    PACK_END,
+    PACK_NIL,
+    PACK_BOOL,
+    PACK_INT,
+    PACK_STR,
+    PACK_BIN,
+    PACK_ARRAY,
+    PACK_MAP
+};
 
 void reader_init(struct reader *r, struct span bytes);
 enum pack_type reader_peek(const struct reader *r);
