@@ -55,11 +55,6 @@
 #define LOGLINE_BYTES_MAX     4096
 
 /* websocket and relay */
-#define WS_MESSAGE_BYTES_MAX (1024 * 1024)
-#define WS_PING_MS           30000
-#define WS_DEAD_MS           90000
-#define RELAY_STALL_MS       60000
-#define RELAY_READ_BYTES     (256 * 1024) /* one per loop: the biggest lever of relay throughput */
 #define WS_MESSAGE_BYTES_MAX  (1024 * 1024)
 #define WS_QUEUE_BYTES_MAX    (1024 * 1024) /* waiting for one peer */
 #define WS_CLOSE_MS           5000          /* for the peer's half of a close */

@@ -1,6 +1,5 @@
-/* tls.h: TLS 1.2 (AEAD) and 1.3, the only file besides tls.c and tls_client.c that speaks of it; no
- * other file names SSL_. Contexts may be used from any thread, a session by one thread at a time.
- */
+/* tls.h: TLS 1.2 (AEAD) and 1.3, seen from a socket driver; no other file than tls.c names SSL_.
+ * Contexts may be used from any thread, a session by one thread at a time. */
 #ifndef HTTP_TLS_H
 #define HTTP_TLS_H
 
@@ -52,9 +51,5 @@ void tls_shutdown(struct tls *tls);
 bool tls_pending(const struct tls *tls);
 /* Why the last step failed, for a person ("certificate has expired", "host name mismatch"). */
 const char *tls_why(const struct tls *tls);
-
-/* SHA-256 by OpenSSL (4.5 x libsodium's): hand it to hash_use() before threads start. */
-struct hash;
-void tls_hash(const struct span *parts, size_t count, struct hash *out);
 
 #endif
