@@ -10,6 +10,17 @@
 #define SEALED_MAX        4 /* data subjects of one event */
 #define ORIGIN_BYTES_MAX  64
 
+/* tree, signed notes, proofs (what a stranger may hand us; our own are far smaller) */
+#define TREE_SIZE_MAX           ((uint64_t)1 << 62) /* sizes stay below: arithmetic cannot wrap */
+#define PROOF_HASHES_MAX        64                  /* no path in a tree below 2^62 is longer */
+#define PROOF_EXTRA_BYTES_MAX   (64 * 1024)         /* decoded; a whole record fits */
+#define PROOF_FILE_BYTES_MAX    (256 * 1024)
+#define SIGNED_NOTE_BYTES_MAX   (128 * 1024) /* 16 post-quantum signatures fit, as C2SP asks */
+#define SIGNED_NOTE_SIGS_MAX    64
+#define NOTE_KEY_NAME_BYTES_MAX 255  /* of keys we hold; strangers' signatures are skipped */
+#define CHECKPOINT_BYTES_MAX    1024 /* as we write them: origin, size, root, one signature */
+#define CHECKPOINT_EXTRA_MAX    16   /* extension lines of others' checkpoints */
+
 /* http */
 #define HTTP_HEAD_BYTES_MAX   (16 * 1024)
 #define HTTP_FIELDS_MAX       100
