@@ -174,7 +174,8 @@ head_signed(const uint8_t *p, size_t left, struct head *h, size_t *used)
     if (left < 1 + width)
         return ERR_SHORT;
     raw = big_endian(p + 1, width);
-    v = width == 8 ? (int64_t)raw : (int64_t)(raw << (64 - 8 * width)) >> (64 - 8 * width);
+    INVARIANT(width >= 1 && width <= 8);
+    v = (int64_t)(raw << (64 - 8 * width)) >> (64 - 8 * width);
     h->type = PACK_INT;
     h->negative = v < 0;
     h->n = (uint64_t)v;

@@ -218,10 +218,11 @@ tls_client_new(const char *ca_file, struct tls_client **out, char *why, size_t w
     int trusted;
 
     ERR_clear_error();
-    if (client == NULL || (err = context_new(TLS_client_method(), &client->ctx)) != OK) {
+    err = client != NULL ? context_new(TLS_client_method(), &client->ctx) : ERR_MEMORY;
+    if (err != OK) {
         snprintf(why, why_len, "TLS: %s", openssl_reason());
         free(client);
-        return ERR_MEMORY;
+        return err;
     }
     trusted = ca_file != NULL ? SSL_CTX_load_verify_locations(client->ctx, ca_file, NULL)
                               : SSL_CTX_set_default_verify_paths(client->ctx);
