@@ -44,28 +44,28 @@
 #define LOOP_MAILBOX_MAX      16384 /* posts waiting for one loop, reserved ones included */
 
 /* fields, filters, configuration, tokens */
-#define JSON_DEPTH_MAX        32
-#define JSON_LIST_MAX         64 /* items of a list in a request body */
-#define ACCOUNT_BYTES_MAX     64
-#define NAME_POINTS_MAX       64 /* machine names, in code points */
-#define NAME_BYTES_MAX        192
-#define LABEL_BYTES_MAX       64
-#define NOTE_POINTS_MAX       1000
-#define NOTE_BYTES_MAX        4000
-#define PASSWORD_BYTES_MIN    12
-#define PASSWORD_BYTES_MAX    128
-#define CIDR_LIST_MAX         64
-#define FORWARDED_HOPS_MAX    16
-#define FILTER_BYTES_MAX      1024
-#define FILTER_TERMS_MAX      16
+#define JSON_DEPTH_MAX         32
+#define JSON_LIST_MAX          64 /* items of a list in a request body */
+#define ACCOUNT_BYTES_MAX      64
+#define NAME_POINTS_MAX        64 /* machine names, in code points */
+#define NAME_BYTES_MAX         192
+#define LABEL_BYTES_MAX        64
+#define NOTE_POINTS_MAX        1000
+#define NOTE_BYTES_MAX         4000
+#define PASSWORD_BYTES_MIN     12
+#define PASSWORD_BYTES_MAX     128
+#define CIDR_LIST_MAX          64
+#define FORWARDED_HOPS_MAX     16
+#define FILTER_BYTES_MAX       1024
+#define FILTER_TERMS_MAX       16
 #define FILTER_VALUE_BYTES_MAX 128 /* keeps the glob's work per value bounded */
-#define CONFIG_FILE_BYTES_MAX (64 * 1024)
+#define CONFIG_FILE_BYTES_MAX  (64 * 1024)
 #define CONFIG_VALUE_BYTES_MAX 2000
-#define JWT_BYTES_MAX         (4 * 1024)
-#define JWT_SECRET_CHARS_MIN  64
-#define JWT_SECRET_CHARS_MAX  1024
-#define JWT_ACCESS_S          (15 * 60)
-#define LOGLINE_BYTES_MAX     4096
+#define JWT_BYTES_MAX          (4 * 1024)
+#define JWT_SECRET_CHARS_MIN   64
+#define JWT_SECRET_CHARS_MAX   1024
+#define JWT_ACCESS_S           (15 * 60)
+#define LOGLINE_BYTES_MAX      4096
 
 /* websocket and relay */
 #define WS_MESSAGE_BYTES_MAX  (1024 * 1024)
