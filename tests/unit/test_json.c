@@ -198,10 +198,15 @@ the_writer_nests_and_separates(void **state)
     json_write_raw(&w, "r", span_str("{\"x\":1}"));
     json_write_end(&w);
     json_write_newline(&w);
-    json_write_object(&w, NULL);
+    json_write_array(&w, NULL);
+    for (int i = 0; i < 2; i++) {
+        json_write_object(&w, NULL);
+        json_write_int(&w, "i", i);
+        json_write_end(&w);
+    }
     json_write_end(&w);
     written(&w, "{\"a\":[-9223372036854775808,18446744073709551615,{},[]],\"t\":true,\"n\":null,"
-                "\"r\":{\"x\":1}}\n{}");
+                "\"r\":{\"x\":1}}\n[{\"i\":0},{\"i\":1}]");
 }
 
 static void
