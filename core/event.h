@@ -145,4 +145,10 @@ fields_add_id(struct fields *f, enum field field, const struct id *id)
 MUST_USE enum err fields_encode(const struct fields *f, uint8_t *out, size_t cap, size_t *len);
 MUST_USE enum err fields_decode(struct span map, struct fields *f);
 
+/* The same inside a larger message. */
+struct pack;
+struct reader;
+void fields_pack(struct pack *p, const struct fields *f);
+MUST_USE enum err fields_read(struct reader *r, struct fields *f);
+
 #endif
