@@ -1,0 +1,80 @@
+/* verify.h: the rules that a log must keep, checked record by record from seq 0. Trusts nothing but
+ * the records and the key it is handed. Pure: whoever has the records (LMDB, a file, HTTP) feeds
+ * them in; signatures are handed back as jobs, so that the caller may check them on many threads.
+ *
+ * Rules: canonical body, fmt, origin, dense seq, prev, eff_us never back, key epoch in force,
+ * sealed boxes in form and order; log.opened first and only there, with root's signature; rotations
+ * with all their signatures; event signature; root of the tree = signed head, for each head given.
+ */
+#ifndef CORE_VERIFY_H
+#define CORE_VERIFY_H
+
+#include "core/checkpoint.h"
+#include "core/event.h"
+#include "core/tree.h"
+
+enum key_role { KEY_LOG = 1, KEY_EVENT = 2 };
+const char *key_role_name(enum key_role role); /* "log", "event": as in key.rotated */
+
+/* The texts that root and rotating keys sign (store/keys.h has the layout). */
+#define VERIFY_TEXT_MAX 256
+size_t verify_keys_text(const char *origin, const uint8_t log_pk[32], const uint8_t event_pk[32],
+    uint8_t out[VERIFY_TEXT_MAX]);
+size_t verify_rotate_text(const char *origin, enum key_role role, uint32_t epoch,
+    const uint8_t pk[32], uint8_t out[VERIFY_TEXT_MAX]);
+
+/* What the verifier was told from outside. With neither, only that the log agrees with itself. */
+struct verify_trust {
+    bool has_root;
+    uint8_t root_pk[32];
+    bool has_log; /* heads must be by this key: then no rotation of it is followed */
+    struct note_key log;
+};
+
+struct verify_result {
+    uint64_t size;       /* events verified */
+    uint64_t signatures; /* checked */
+    bool bad;
+    uint64_t bad_seq; /* the first bad event, or, for a head, the size it speaks of */
+    char why[200];
+};
+
+/* A signature to check: all borrowed from the record and the verifier. */
+struct verify_job {
+    uint64_t seq;
+    struct span body, sig;
+    uint8_t pk[32];
+};
+
+struct verify;
+
+MUST_USE enum err verify_new(
+    const char *origin, const struct verify_trust *trust, struct verify **out);
+void verify_free(struct verify *v);
+
+/* A head to be met on the way: call before the record of seq head.size. ERR_MALFORMED;
+ * ERR_NOT_FOUND: that size has gone by. The signature is checked when the size is reached. */
+MUST_USE enum err verify_expect(struct verify *v, struct span signed_note);
+
+/* The next record. Everything but the event's own signature, which comes back as a job (key events'
+ * are checked here, since later keys hang on them: job->sig.len is then 0).
+ * ERR_MISMATCH: the log is bad, verify_result says where; nothing more may be fed. */
+MUST_USE enum err verify_record(
+    struct verify *v, struct span record, struct event *ev, struct verify_job *job);
+/* Any thread. OK or ERR_MISMATCH. */
+MUST_USE enum err verify_job_run(const char *origin, const struct verify_job *job);
+/* A job failed: the lowest seq wins. */
+void verify_job_failed(struct verify *v, uint64_t seq);
+
+/* All records are in. ERR_MISMATCH also when an expected head lies beyond the end. */
+MUST_USE enum err verify_done(struct verify *v);
+
+const struct frontier *verify_frontier(const struct verify *v);
+void verify_result(const struct verify *v, struct verify_result *out);
+/* Keys in force after the records so far. */
+void verify_keys(const struct verify *v, uint32_t *log_epoch, uint8_t log_pk[32],
+    uint32_t *event_epoch, uint8_t event_pk[32], uint8_t root_pk[32]);
+/* All log keys so far, oldest first, as note keys named like the origin. */
+size_t verify_log_keys(const struct verify *v, struct note_key *out, size_t cap);
+
+#endif

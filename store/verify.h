@@ -1,0 +1,26 @@
+/* verify.h: reads a whole log, beside a running server or not, and believes nothing but records and
+ * keys (core/verify.h has the rules). Read-only. LMDB aborts on a damaged file, so this runs in a
+ * process of its own. */
+#ifndef STORE_VERIFY_H
+#define STORE_VERIFY_H
+
+#include "core/verify.h"
+#include "store/loglmdb.h"
+
+struct store_verify {
+    struct loglmdb *log;
+    const char *origin;
+    struct verify_trust trust;
+    bool fast;        /* tree and heads; event signatures only of key events */
+    unsigned threads; /* for signatures; 0: one per core */
+    uint64_t limit;   /* verify only events below; 0: all that is durable */
+    struct span old;  /* --checkpoint OLD: a signed note; empty: none */
+    void *ctx;
+    void (*progress)(void *ctx, uint64_t done, uint64_t total);          /* or NULL */
+    bool (*each)(void *ctx, const struct event *ev, struct span record); /* or NULL; false: stop */
+};
+
+/* OK, or ERR_MISMATCH with the first bad event in `fault`; other errors are the machine's. */
+MUST_USE enum err store_verify(const struct store_verify *how, struct verify_result *out);
+
+#endif
