@@ -4,7 +4,6 @@
 
 #include <jansson.h>
 #include <malloc.h>
-#include <pthread.h>
 #include <sodium.h>
 #include <stdarg.h>
 #include <strings.h>
@@ -24,8 +23,8 @@ wiping_free(void *ptr)
     free(ptr);
 }
 
-static void
-use_wiping_free(void)
+/* Before main, so that no thread sees the change. */
+static void __attribute__((constructor)) use_wiping_free(void)
 {
     json_set_alloc_funcs(malloc, wiping_free);
     json_object_seed(0);
@@ -95,12 +94,10 @@ too_deep(struct span body)
 enum err
 json_body_parse(struct span text, struct json_body **out, struct json_read_error *error)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct json_body *body;
     json_error_t at;
     json_t *root;
 
-    pthread_once(&once, use_wiping_free);
     *out = NULL;
     if (too_deep(text)) {
         say(error, "", "is nested deeper than %d", JSON_DEPTH_MAX);
