@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define SECRET "4pQmZ7vL2xRk9sTnW3bHc8YdJf6GaEu1oXiVrKq5NyMwPzBtUgSjDhClFeA0_-Q7kRz"
-#define OTHER  "zYxWvUtSrQpOnMlKjIhGfEdCbA9276148350_-aBcDeFgHiJkLmNoPqRsTuVwXyZ2k"
+#define OTHER  "zYxWtbuL0U83LwdhxwNTHCZplmem5KCcYS03cVFbjel5p8_RDu658ZXJvqaINNHdClC_"
 
 static char dir[64];
 
@@ -149,7 +149,7 @@ jwt_env_is_read_strictly(void **state)
     put("jwt.env", "\nexport JWT_SECRET=" SECRET "\n", 0600);
     refuses(ERR_MALFORMED, "line 2");
     put("jwt.env", "JWT_SECRET=\n", 0600);
-    refuses(ERR_MALFORMED, "line 1");
+    refuses(ERR_DENIED, "is empty");
     put("jwt.env", "JWT_SECRET=changeme\n", 0600);
     refuses(ERR_DENIED, "shorter");
     put("jwt.env",
