@@ -145,10 +145,11 @@ struct facts {
     bool code_net_failed_lately;
     bool clock_unsure; /* stepped and not accepted */
     bool stopping;
-    bool log_empty;              /* no event yet */
-    struct account_fact caller;  /* the token's user */
-    struct family_fact family;   /* the token's, or the one meant */
-    struct account_fact account; /* the account meant (by name or id) */
+    bool log_empty;                   /* no event yet */
+    struct account_fact caller;       /* the token's user */
+    struct family_fact caller_family; /* the token's own */
+    struct family_fact family;        /* the one meant; the token's own where no other is */
+    struct account_fact account;      /* the account meant (by name or id) */
     bool account_name_free;
     struct refresh_fact refresh;
     struct attempt_fact attempt;

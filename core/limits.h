@@ -81,4 +81,11 @@
 #define RELAY_TEXT_BURST      200
 #define RELAY_READ_BYTES      (256 * 1024) /* one per loop: the biggest lever of relay throughput */
 
+/* world: the decision state in memory */
+#define LIMITS_KEYS_MAX  65536 /* per rule; beyond: new keys share one bucket */
+#define ATTEMPTS_MAX     8192  /* not concluded; beyond: the oldest counts as failed */
+#define ATTEMPT_S        60    /* a proof that takes longer counts as failed */
+#define SESSION_LINGER_S 600   /* an ended session still answers "ended" */
+#define CHANNEL_LINGER_S 120   /* a channel not opened, or closed and not attested yet */
+
 #endif
