@@ -45,11 +45,16 @@ base64_encode(enum base64_kind kind, struct span bytes, char *out, size_t cap, s
     return OK;
 }
 
-/* One block at most; the padded form must be whole fours, which libsodium leaves to the padding. */
+/* One block at most; the padded form must be whole fours, which libsodium leaves to the padding. It
+ * also takes some bytes above 0x7f for letters (1.0.18: it compares signed chars). */
 static enum err
 decode_block(enum base64_kind kind, struct span text, uint8_t *out, size_t *len)
 {
-    if (kind == BASE64_STD && text.len % 4 != 0)
+    uint8_t seen = 0;
+
+    for (size_t i = 0; i < text.len; i++)
+        seen |= text.ptr[i];
+    if (seen > 0x7f || (kind == BASE64_STD && text.len % 4 != 0))
         return ERR_MALFORMED;
     if (sodium_base642bin(out, BLOCK_CHARS / 4 * 3, (const char *)text.ptr, text.len, NULL, len,
             NULL, variant(kind)) != 0)

@@ -83,6 +83,31 @@ refused(void **state)
     assert_int_equal(base64_check(BASE64_STD, span_of("Zm\0v", 4), &len), ERR_MALFORMED);
 }
 
+/* Every byte at every place of a four: only the alphabet is taken. */
+static void
+alphabet(void **state)
+{
+    static const char common[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+    (void)state;
+    for (int kind = BASE64_STD; kind <= BASE64_URL; kind++) {
+        const char *marks = kind == BASE64_STD ? "+/" : "-_";
+
+        for (unsigned at = 0; at < 4; at++) {
+            for (int c = 0; c < 256; c++) {
+                uint8_t text[4] = {'A', 'A', 'A', 'A'}, out[3];
+                bool good = memchr(common, c, 62) != NULL || memchr(marks, c, 2) != NULL ||
+                            (kind == BASE64_STD && at == 3 && c == '=');
+                size_t len;
+
+                text[at] = (uint8_t)c;
+                assert_int_equal(
+                    base64_decode(kind, span_of(text, 4), out, 3, &len), good ? OK : ERR_MALFORMED);
+            }
+        }
+    }
+}
+
 /* Lengths around the block that base64.c works in. */
 static void
 long_ones(void **state)
@@ -117,6 +142,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vectors),
         cmocka_unit_test(refused),
+        cmocka_unit_test(alphabet),
         cmocka_unit_test(long_ones),
     };
 
