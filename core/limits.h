@@ -87,5 +87,14 @@
 #define ATTEMPT_S        60    /* a proof that takes longer counts as failed */
 #define SESSION_LINGER_S 600   /* an ended session still answers "ended" */
 #define CHANNEL_LINGER_S 120   /* a channel not opened, or closed and not attested yet */
+/* agents: statements, control messages, channels */
+#define STATEMENT_SERVICES_BYTES_MAX 1024 /* the encoded list in a hello */
+#define STATEMENT_VERSION_BYTES_MAX  64
+#define STATEMENT_OS_BYTES_MAX       128
+#define STATEMENT_WHY_BYTES_MAX      128
+#define CONTROL_BYTES_MAX            (64 * 1024)
+#define CONTROL_VKEY_BYTES_MAX       512
+#define CONTROL_PERSONAL_BYTES_MAX   (8 * 1024)
+#define TERMINAL_SIDE_MAX            4096 /* columns or rows */
 
 #endif
