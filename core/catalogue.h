@@ -158,6 +158,7 @@ enum field {
     X(27, TOKEN_REVOKED, "token.revoked", 1, 3002, 99, "authentication", "success")                \
     X(28, TOKEN_FORGED, "token.forged", 1, 3002, 99, "intrusion_detection", "failure")             \
     X(29, SECRET_ROTATED, "secret.rotated", 1, 6002, 3, "configuration", "success")                \
+    X(30, ACCESS_REFUSED, "access.refused", 1, 6003, 99, "iam", "failure")                         \
     X(40, USER_REGISTERED, "user.registered", 1, 3001, 1, "iam", "success")                        \
     X(41, USER_CHANGED, "user.changed", 1, 3001, 99, "iam", "success")                             \
     X(42, USER_DISABLED, "user.disabled", 1, 3001, 5, "iam", "success")                            \

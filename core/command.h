@@ -291,6 +291,7 @@ struct start_server {
     struct id boot;
     struct tag kernel_boot;
     struct hash world_digest; /* of the world that was rebuilt, before this event */
+    uint32_t digest_version;
     bool anchor_shares_device;
     bool clock_stepped;
     int64_t wall_error_us;

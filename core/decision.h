@@ -9,7 +9,7 @@
 #define DRAFTS_MAX         160 /* ending ENDING_MAX sessions, two events each, and what caused it */
 #define DRAFT_PERSONAL_MAX 3
 #define DECISION_ARENA     (96 * 1024)
-#define SECRETS_MAX        4
+#define SECRETS_MAX        40 /* DUE_MAX codes that expire at once, and what caused it */
 
 /* Personal fields for one data subject; sealed under its key (core/seal.h). */
 enum personal_key { PERSONAL_USER, PERSONAL_MACHINE, PERSONAL_MONTH };

@@ -70,7 +70,9 @@ struct code_fact {
 };
 
 struct key_fact {
-    bool found, live, secret_ok;
+    bool found, secret_ok;
+    bool live;  /* neither revoked nor, before it was spent, expired */
+    bool spent; /* it bound the device that its machine has now */
     struct id key, machine, creator;
     bool creator_ok;
 };
@@ -106,7 +108,7 @@ struct session_fact {
 };
 
 struct channel_fact {
-    bool found, open;
+    bool found, open, closed; /* attached: found; then open (the agent's side came); then closed */
     struct id channel, session;
     int64_t opened_us, attached_us;
     struct span service;
@@ -140,7 +142,8 @@ struct facts {
     struct hash policy_hash;
     bool policy_adopted;
     struct moment now;
-    struct tags tags; /* of the caller's address (and of the account name typed) */
+    uint64_t next_seq; /* number of the first event that this decision makes */
+    struct tags tags;  /* of the caller's address (and of the account name typed) */
     struct limit_fact limits[RULE_COUNT];
     bool code_net_failed_lately;
     bool clock_unsure; /* stepped and not accepted */
