@@ -1,0 +1,197 @@
+/* decision.c: the one door to all decisions. Finds the file that decides, and holds the scratch
+ * that it writes into. Ledger thread; the simulation and the historian have scratches of their own.
+ */
+#include "core/decision.h"
+
+#include <sodium.h>
+
+typedef void (*decide_fn)(
+    const struct command *, const struct facts *, struct entropy *, struct decision *);
+
+/* Which file knows, and whether a stopping server still does it for callers from outside: it takes
+ * nothing new, but lets what is open end. */
+static const struct command_row {
+    decide_fn decide;
+    bool while_stopping;
+} command_rows[CMD_COUNT] = {
+    [CMD_ATTEMPT_LOGIN] = {decide_account, false},
+    [CMD_CONCLUDE_LOGIN] = {decide_account, false},
+    [CMD_REFRESH_TOKEN] = {decide_account, false},
+    [CMD_LOGOUT] = {decide_account, true},
+    [CMD_REVOKE_FAMILY] = {decide_account, true},
+    [CMD_REJECT_TOKEN] = {decide_account, true},
+    [CMD_AUTHORIZE] = {decide_account, true},
+    [CMD_ATTEMPT_PASSWORD] = {decide_account, false},
+    [CMD_CONCLUDE_PASSWORD] = {decide_account, false},
+    [CMD_SET_PASSWORD] = {decide_account, false},
+    [CMD_ISSUE_INVITE] = {decide_account, false},
+    [CMD_REVOKE_INVITE] = {decide_account, true},
+    [CMD_ATTEMPT_REGISTER] = {decide_account, false},
+    [CMD_CONCLUDE_REGISTER] = {decide_account, false},
+    [CMD_ADD_USER] = {decide_account, false},
+    [CMD_CHANGE_USER] = {decide_account, true},
+    [CMD_ISSUE_CODE] = {decide_machine, false},
+    [CMD_REVOKE_CODE] = {decide_machine, true},
+    [CMD_VALIDATE_CODE] = {decide_machine, false},
+    [CMD_ADD_MACHINE] = {decide_machine, false},
+    [CMD_CHANGE_MACHINE] = {decide_machine, false},
+    [CMD_REMOVE_MACHINE] = {decide_machine, true},
+    [CMD_ISSUE_KEY] = {decide_machine, false},
+    [CMD_REVOKE_KEY] = {decide_machine, true},
+    [CMD_SET_ALLOWLIST] = {decide_machine, true},
+    [CMD_ADMIT_AGENT] = {decide_agent, false},
+    [CMD_GREET_AGENT] = {decide_agent, false},
+    [CMD_AGENT_GONE] = {decide_agent, true},
+    [CMD_OPEN_SESSION] = {decide_session, false},
+    [CMD_ANSWER_CONSENT] = {decide_session, false},
+    [CMD_ISSUE_TICKET] = {decide_session, false},
+    [CMD_ATTACH] = {decide_session, false},
+    [CMD_OPEN_CHANNEL] = {decide_session, false},
+    [CMD_CLOSE_CHANNEL] = {decide_session, true},
+    [CMD_ATTEST_CHANNEL] = {decide_session, true},
+    [CMD_DETACH] = {decide_session, true},
+    [CMD_END_SESSION] = {decide_session, true},
+    [CMD_NOTE_SESSION] = {decide_session, true},
+    [CMD_READ_AUDIT] = {decide_server, true},
+    [CMD_OPEN_LOG] = {decide_server, false},
+    [CMD_ADOPT_POLICY] = {decide_server, false},
+    [CMD_START_SERVER] = {decide_server, false},
+    [CMD_STOP_SERVER] = {decide_server, true},
+    [CMD_TIME_PASSED] = {decide_server, true},
+    [CMD_ROTATE_KEY] = {decide_server, false},
+    [CMD_ROTATE_SECRET] = {decide_server, true},
+    [CMD_ACCEPT_CLOCK] = {decide_server, true},
+};
+
+/* Drafts are cleared one by one, as they are taken: clearing all of them for each command would
+ * cost more than the command. */
+static void
+decision_reset(struct decision *out)
+{
+    size_t used = out->arena_len < sizeof(out->arena) ? out->arena_len : sizeof(out->arena);
+
+    sodium_memzero(out->arena, used);
+    sodium_memzero(&out->reply, sizeof(out->reply));
+    out->arena_len = 0;
+    out->refusal = REFUSE_NONE;
+    out->field = NULL;
+    out->detail = NULL;
+    out->limit = (struct limit_fact){0};
+    memset(out->cause, 0, sizeof(out->cause));
+    out->cause_count = 0;
+    out->count_refusal = false;
+    out->draft_count = 0;
+    out->secret_count = 0;
+}
+
+void
+decide(const struct command *cmd, const struct facts *facts, struct entropy *entropy,
+    struct decision *out)
+{
+    const struct command_row *row;
+    bool outside;
+
+    INVARIANT(cmd->kind > CMD_NONE && cmd->kind < CMD_COUNT);
+    row = &command_rows[cmd->kind];
+    INVARIANT(row->decide != NULL);
+    decision_reset(out);
+    outside = cmd->caller.kind != CALLER_SERVER && cmd->caller.kind != CALLER_CLI;
+    if (facts->stopping && outside && !row->while_stopping) {
+        decision_refuse(out, REFUSE_STOPPING, NULL, NULL);
+        return;
+    }
+    row->decide(cmd, facts, entropy, out);
+}
+
+static struct actor
+decision_actor(const struct command *cmd, const struct facts *facts)
+{
+    struct actor actor = {.kind = ACTOR_NOBODY, .tags = facts->tags};
+
+    switch (cmd->caller.kind) {
+    case CALLER_TOKEN:
+        actor.kind = ACTOR_USER;
+        actor.id = cmd->caller.user;
+        actor.family = cmd->caller.family;
+        break;
+    case CALLER_AGENT:
+        actor.kind = ACTOR_AGENT;
+        actor.id = cmd->caller.machine;
+        break;
+    case CALLER_CLI: actor.kind = ACTOR_CLI; break;
+    case CALLER_SERVER: actor.kind = ACTOR_SERVER; break;
+    case CALLER_NOBODY: break;
+    }
+    return actor;
+}
+
+struct draft *
+decision_draft(struct decision *out, enum event_type type, const struct command *cmd,
+    const struct facts *facts)
+{
+    struct draft *d;
+
+    INVARIANT(out->draft_count < DRAFTS_MAX);
+    d = &out->drafts[out->draft_count++];
+    memset(d, 0, sizeof(*d));
+    d->type = type;
+    d->actor = decision_actor(cmd, facts);
+    return d;
+}
+
+struct span
+decision_copy(struct decision *out, struct span bytes)
+{
+    uint8_t *at = out->arena + out->arena_len;
+
+    INVARIANT(bytes.len <= sizeof(out->arena) - out->arena_len);
+    if (bytes.len > 0)
+        memcpy(at, bytes.ptr, bytes.len);
+    out->arena_len += bytes.len;
+    return span_of(at, bytes.len);
+}
+
+void
+decision_refuse(struct decision *out, enum refusal refusal, const char *field, const char *detail)
+{
+    out->refusal = refusal;
+    out->field = field;
+    out->detail = detail;
+}
+
+struct personal *
+draft_personal(struct draft *d, enum personal_key key, const struct id *subject)
+{
+    struct personal *p;
+
+    for (uint32_t i = 0; i < d->personal_count; i++) {
+        p = &d->personal[i];
+        if (p->key == key && (key == PERSONAL_MONTH || id_equal(&p->subject, subject)))
+            return p;
+    }
+    INVARIANT(d->personal_count < DRAFT_PERSONAL_MAX);
+    p = &d->personal[d->personal_count++];
+    p->key = key;
+    if (key != PERSONAL_MONTH)
+        p->subject = *subject;
+    return p;
+}
+
+void
+draft_caller(
+    struct draft *d, const struct command *cmd, enum personal_key key, const struct id *subject)
+{
+    const struct {
+        enum field field;
+        struct span text;
+    } parts[] = {
+        {FIELD_ADDRESS, cmd->caller.address_text},
+        {FIELD_PROXY_ADDRESS, cmd->caller.proxy_text},
+        {FIELD_USER_AGENT, cmd->caller.user_agent},
+    };
+
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        if (parts[i].text.len > 0)
+            fields_add_span(
+                &draft_personal(d, key, subject)->fields, parts[i].field, parts[i].text);
+}
