@@ -131,7 +131,7 @@ age_parse(struct parser *p, struct filter_term *term, struct span value)
     for (i = 0; i < value.len && value.ptr[i] >= '0' && value.ptr[i] <= '9' && i < 6; i++)
         n = n * 10 + (uint64_t)(value.ptr[i] - '0');
     for (size_t u = 0; i > 0 && i + 1 == value.len && u < COUNT(units); u++) {
-        if (value.ptr[i] != units[u].unit)
+        if (value.ptr[i] != (uint8_t)units[u].unit)
             continue;
         term->age_us = n * units[u].seconds * UINT64_C(1000000);
         return OK;
