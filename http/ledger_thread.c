@@ -7,6 +7,8 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "projections/ledger.h"
+
 #define TOUCHES_MAX  1024
 #define RESEED_EVERY 4096 /* commands a kernel seed serves, each through a key of its own */
 #define WAKE_MAX_US  US_PER_S

@@ -7,10 +7,11 @@
 #define HTTP_LEDGER_THREAD_H
 
 #include "core/clock.h"
-#include "projections/ledger.h"
+#include "core/verdict.h"
 
 #define COMMANDS_QUEUED_MAX 4096 /* more: the loop answers 503 with Retry-After */
 
+struct ledger; /* projections/ledger.h */
 struct ledger_thread;
 
 struct ledger_thread_options {
