@@ -39,5 +39,7 @@ uint32_t journal_event_epoch(struct journal *j); /* for the next batch */
  * with it has `rotates`; nothing may be submitted after it until it is durable. */
 MUST_USE enum err journal_rotate(
     struct journal *j, enum key_role role, struct keys_rotation *out, struct complaint *why);
+/* When that event was refused instead. */
+MUST_USE enum err journal_rotate_cancel(struct journal *j, struct complaint *why);
 
 #endif

@@ -64,6 +64,8 @@ MUST_USE enum err keys_rotate_begin(const struct state *st, struct keys *k, enum
 void keys_rotate_switch(struct keys *k, struct keypair *old);
 MUST_USE enum err keys_rotate_end(
     const struct state *st, enum key_role role, struct keypair *old, struct complaint *why);
+/* When key.rotated was never submitted: the next secret goes. */
+MUST_USE enum err keys_rotate_cancel(const struct state *st, struct keys *k, struct complaint *why);
 
 /* Verifier keys as C2SP vkey text: root's is named ORIGIN/root, the log's ORIGIN. */
 MUST_USE enum err keys_root_vkey(const struct keys *k, char *out, size_t cap);

@@ -24,16 +24,19 @@
 struct loglmdb;
 
 struct loglmdb_options {
+    bool create;        /* init; otherwise a missing log is an error, never a fresh one */
     bool read_only;     /* beside a running server: another process's eyes */
     uint64_t map_bytes; /* 0: LOG_MAP_BYTES; never changed while open */
 };
 
-/* Opens (and creates, unless read_only), forces a sync, so that what a killed process left in the
- * page cache counts as durable only when it is, and clears dead readers. */
+/* Opens, forces a sync, so that what a killed process left in the
+ * page cache counts as durable only when it is, and clears dead readers. ERR_MISMATCH: frontier and
+ * records disagree. */
 MUST_USE enum err loglmdb_open(const struct state *st, const struct loglmdb_options *options,
     struct loglmdb **out, struct complaint *why);
 void loglmdb_close(struct loglmdb *log);
-const char *loglmdb_strerror(struct loglmdb *log); /* of the last failed write call */
+/* Words for what a write call just returned. */
+const char *loglmdb_strerror(struct loglmdb *log, enum err err);
 
 /* Reading; any thread. */
 void loglmdb_port(struct loglmdb *log, struct log_port *out);
