@@ -74,6 +74,7 @@ enum command_kind {
     CMD_CONCLUDE_REGISTER,
     CMD_ADD_USER, /* by the local command line */
     CMD_CHANGE_USER,
+    /* (from CMD_ISSUE_INVITE on: core/decide_people.c) */
     /* codes, machines, keys: core/decide_machine.c */
     CMD_ISSUE_CODE,
     CMD_REVOKE_CODE,

@@ -4,6 +4,8 @@
 #include "core/base64.h"
 #include "core/pack.h"
 
+#include <sodium.h>
+
 enum role
 decide_role(const struct command *cmd, const struct facts *facts)
 {
@@ -125,6 +127,37 @@ decide_within(const struct facts *facts, const enum rule *rules, size_t count, b
     if (holds)
         out->limit.count++;
     return true;
+}
+
+bool
+decide_code_within(const struct facts *facts, struct decision *out)
+{
+    static const enum rule rules[] = {RULE_CODE_NET, RULE_CODE_WIDE};
+    const struct limit_fact *all = &facts->limits[RULE_CODE_FAIL_ALL];
+
+    if (!decide_within(facts, rules, 2, true, out))
+        return false;
+    if (all->count < all->limit || !facts->code_net_failed_lately)
+        return true;
+    /* Somebody guesses from everywhere: who failed lately waits, who comes with a good code does
+     * not. */
+    out->limit.count--;
+    out->limit.frees_us = all->frees_us;
+    out->count_refusal = true;
+    decision_refuse(out, REFUSE_TOO_OFTEN, NULL, NULL);
+    return false;
+}
+
+void
+decide_code_rejected(const struct command *cmd, const struct facts *facts, struct decision *out)
+{
+    struct draft *d = decision_draft(out, EV_CODE_REJECTED, cmd, facts);
+
+    d->actor = (struct actor){.kind = ACTOR_NOBODY, .tags = facts->tags};
+    d->uses_policy = true;
+    draft_caller(d, cmd, PERSONAL_MONTH, NULL);
+    draft_word(d, FIELD_WHY, "invalid");
+    decision_refuse(out, REFUSE_CODE_INVALID, NULL, NULL);
 }
 
 struct draft *
@@ -269,13 +302,24 @@ draft_sealed(struct draft *d, enum personal_key key, const struct id *subject, e
         fields_add_span(&draft_personal(d, key, subject)->fields, field, s);
 }
 
+struct span
+decide_random(struct decision *out, struct entropy *entropy, size_t n)
+{
+    uint8_t *at = out->arena + out->arena_len;
+
+    INVARIANT(n <= sizeof(out->arena) - out->arena_len);
+    out->arena_len += n;
+    entropy_bytes(entropy, at, n);
+    return span_of(at, n);
+}
+
 void
 decide_keep(struct decision *out, enum secret_kind kind, const struct id *id, uint64_t version,
     struct span bytes)
 {
     INVARIANT(out->secret_count < SECRETS_MAX);
-    out->secrets[out->secret_count++] = (struct secret_op){
-        .kind = kind, .id = *id, .version = version, .bytes = decision_copy(out, bytes)};
+    out->secrets[out->secret_count++] =
+        (struct secret_op){.kind = kind, .id = *id, .version = version, .bytes = bytes};
 }
 
 void
@@ -290,20 +334,17 @@ struct span
 decide_secret_text(
     struct decision *out, const char *prefix, const struct id *id, struct entropy *entropy)
 {
-    uint8_t *secret = out->arena + out->arena_len;
-    char text[ID_TEXT_BYTES];
-    char *base64;
-    size_t len;
-    int head;
-
     /* The raw bytes go through the arena too: it is wiped, a stack frame is not. */
-    INVARIANT(sizeof(out->arena) - out->arena_len >= 32);
-    out->arena_len += 32;
-    entropy_bytes(entropy, secret, 32);
-    id_text(ID_KEY, id, text);
-    head = snprintf(out->reply.secret, sizeof(out->reply.secret), "%s%s_", prefix, text + 4);
-    base64 = out->reply.secret + head;
-    INVARIANT(base64_encode(BASE64_URL, span_of(secret, 32), base64,
-                  sizeof(out->reply.secret) - (size_t)head - 1, &len) == OK);
-    return span_of(base64, len);
+    struct span secret = decide_random(out, entropy, 32);
+    char id_of[ID_TEXT_BYTES];
+    char text[64];
+    size_t len;
+
+    INVARIANT(base64_encode(BASE64_URL, secret, text, sizeof(text), &len) == OK);
+    id_text(ID_KEY, id, id_of);
+    snprintf(out->reply.secret, sizeof(out->reply.secret), "%s%s_%.*s", prefix, id_of + 4, (int)len,
+        text);
+    secret = decision_copy(out, span_of(text, len));
+    sodium_memzero(text, sizeof(text));
+    return secret;
 }

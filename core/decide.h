@@ -32,6 +32,12 @@ int64_t decide_family_end(const struct facts *facts, int64_t opened_us);
 bool decide_within(const struct facts *facts, const enum rule *rules, size_t count, bool holds,
     struct decision *out);
 
+/* A caller who names a support code, over HTTP or at the relay. */
+bool decide_code_within(const struct facts *facts, struct decision *out);
+/* code.rejected: the same for a code never issued, used, expired or revoked. */
+void decide_code_rejected(
+    const struct command *cmd, const struct facts *facts, struct decision *out);
+
 /* Drafts with the caller's address and user agent sealed: under the user's key for a token, the
  * machine's for an agent, the month's for everybody else. */
 struct draft *decide_event(struct decision *out, enum event_type type, const struct command *cmd,
@@ -68,14 +74,18 @@ void draft_bytes(
 void draft_sealed(struct draft *d, enum personal_key key, const struct id *subject,
     enum field field, struct span s);
 
-/* A secret for the keystore: to keep (bytes in the arena) or to destroy. */
+/* n random bytes in the arena, which is wiped with the next decision. */
+struct span decide_random(struct decision *out, struct entropy *entropy, size_t n);
+
+/* A secret for the keystore: to keep (bytes borrowed: the command's or the arena's) or to destroy.
+ */
 void decide_keep(struct decision *out, enum secret_kind kind, const struct id *id, uint64_t version,
     struct span bytes);
 void decide_drop(
     struct decision *out, enum secret_kind kind, const struct id *id, uint64_t version);
 
 /* reply.secret = prefix, the id's 26 characters, "_" and 32 random bytes in base64url; the part
- * behind the last "_" is what the keystore gets (in the arena). */
+ * behind the second "_" is what the keystore gets (in the arena). */
 struct span decide_secret_text(
     struct decision *out, const char *prefix, const struct id *id, struct entropy *entropy);
 

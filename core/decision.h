@@ -45,7 +45,7 @@ struct secret_op {
     bool drop; /* destroy instead of store */
     struct id id;
     uint64_t version;
-    struct span bytes; /* in the decision's arena */
+    struct span bytes; /* borrowed from the decision's arena or the command */
 };
 
 /* What the caller gets beside the verdict: plain values; secrets are wiped with the verdict. */
@@ -76,8 +76,9 @@ struct decision {
     enum refusal refusal;
     const char *field;  /* static: which input was bad, or NULL */
     const char *detail; /* static: a sentence for people, or NULL */
-    struct limit_fact
-        limit;         /* the one that refused, or the tightest that admitted; limit 0: none */
+    /* The caller's own window (its address's, its user's), with the attempt in it when it was
+     * admitted; frees_us is that of the fullest window that refused. limit 0: none. */
+    struct limit_fact limit;
     uint64_t cause[4]; /* seqs behind a refusal */
     uint32_t cause_count;
     bool count_refusal; /* goes to refusals.counted */
@@ -90,7 +91,8 @@ struct decision {
     uint8_t arena[DECISION_ARENA];
 };
 
-/* Runs the decision for cmd->kind. `out` is large: one scratch per ledger, reset by this call. */
+/* Runs the decision for cmd->kind. `out` is large: one scratch per ledger, zeroed once when it is
+ * made, and reset by each call. A refusal may come with drafts: they are events like any others. */
 void decide(const struct command *cmd, const struct facts *facts, struct entropy *entropy,
     struct decision *out);
 
@@ -109,11 +111,15 @@ void draft_caller(
 /* One per file of decisions; decide() dispatches. */
 void decide_account(
     const struct command *, const struct facts *, struct entropy *, struct decision *);
+void decide_people(
+    const struct command *, const struct facts *, struct entropy *, struct decision *);
 void decide_machine(
     const struct command *, const struct facts *, struct entropy *, struct decision *);
 void decide_agent(
     const struct command *, const struct facts *, struct entropy *, struct decision *);
 void decide_session(
+    const struct command *, const struct facts *, struct entropy *, struct decision *);
+void decide_channel(
     const struct command *, const struct facts *, struct entropy *, struct decision *);
 void decide_server(
     const struct command *, const struct facts *, struct entropy *, struct decision *);

@@ -30,7 +30,7 @@ static const struct action_row {
     [ACTION_USER_READ] = {"user_read", A | U},
     [ACTION_USER_CHANGE] = {"user_change", A},
     [ACTION_INVITE_ISSUE] = {"invite_issue", A},
-    [ACTION_TOKEN_READ] = {"token_read", A | T | U},     /* all but admins: their own */
+    [ACTION_TOKEN_READ] = {"token_read", A | T | U},     /* technicians: their own */
     [ACTION_TOKEN_REVOKE] = {"token_revoke", A | T | U}, /* all but admins: their own */
     [ACTION_AUDIT_READ] = {"audit_read", A | U},
     [ACTION_SERVER_ADMIN] = {"server_admin", A},
