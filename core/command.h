@@ -266,7 +266,7 @@ struct attest_channel {
     struct signed_statement said;
 };
 struct detach {
-    struct id session;
+    struct id session, channel; /* a channel that was attached and never opened */
     const char *why;
 };
 struct end_session {

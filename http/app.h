@@ -15,12 +15,16 @@
 
 struct ask_line; /* ask.c */
 struct agents;   /* agents.c: control connections of one loop */
+struct channels; /* channels.c: channels of one loop */
+struct cuts;     /* cuts.c */
+struct directory;
 
 /* What only one loop touches. */
 struct app_loop {
     struct app *app;
     struct ask_line *line; /* verdicts waiting to become durable, or visible in the views */
     struct agents *agents;
+    struct channels *channels;
 };
 
 /* Tiles and heads, as bytes ready to be served; any thread. */
@@ -48,6 +52,8 @@ struct app {
     struct ledger_thread *ledger;
     struct http_server *server;
     struct proofpool *proofs;
+    struct directory *directory;
+    struct cuts *cuts;
     struct keyring *keyring;
     struct views_port views;
     struct log_port log;

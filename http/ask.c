@@ -3,6 +3,8 @@
  * is looked at. Runs on loops; ask_deliver on the ledger thread. */
 #include "http/ask.h"
 
+#define OWED_RETRY_MS 128
+
 struct question {
     struct loop *loop;
     struct ask_options options;
@@ -21,6 +23,8 @@ struct ask_line {
     struct loop *loop;
     struct line durable; /* waiting for durability */
     struct line views;   /* durable, waiting for the views */
+    struct line owed;    /* facts that a full queue did not take */
+    struct timer owed_timer;
     struct notice notice;
     struct timer timer;
 };
@@ -129,26 +133,77 @@ ask_deliver(void *ctx, struct command *cmd, struct verdict *verdict)
     loop_post_reserved(q->loop, ask_arrived, q->options.ref, q);
 }
 
-bool
-ask(struct loop *loop, struct command *cmd, const struct ask_options *options)
+/* Reserves the answer's place, then sends. */
+static bool
+question_send(struct question *q)
 {
-    struct app *app = app_of(loop);
+    q->cmd->reply_to = (struct reply_to){.deliver = ask_deliver, .ctx = q};
+    if (!loop_reserve(q->loop))
+        return false;
+    if (ledger_thread_submit(app_of(q->loop)->ledger, q->cmd))
+        return true;
+    loop_unreserve(q->loop);
+    return false;
+}
+
+static struct question *
+question_new(struct loop *loop, struct command *cmd, const struct ask_options *options)
+{
     struct question *q = calloc(1, sizeof(*q));
 
     if (q == NULL)
-        goto refuse;
+        return NULL;
     q->loop = loop;
+    q->cmd = cmd;
     q->options = *options;
-    cmd->reply_to = (struct reply_to){.deliver = ask_deliver, .ctx = q};
-    if (!loop_reserve(loop))
-        goto refuse;
-    if (ledger_thread_submit(app->ledger, cmd))
+    return q;
+}
+
+bool
+ask(struct loop *loop, struct command *cmd, const struct ask_options *options)
+{
+    struct question *q = question_new(loop, cmd, options);
+
+    if (q == NULL) {
+        command_free(cmd);
+        return false;
+    }
+    if (question_send(q))
         return true;
-    loop_unreserve(loop);
-refuse:
-    free(q);
-    command_free(cmd);
+    question_free(q);
     return false;
+}
+
+static void
+owed_retry(struct loop *loop, struct timer *timer)
+{
+    struct ask_line *l = app_loop_of(loop)->line;
+
+    while (l->owed.head != NULL) {
+        struct question *q = line_pop(&l->owed);
+
+        if (question_send(q))
+            continue;
+        q->next = l->owed.head; /* to the front again: order is kept */
+        if (l->owed.head == NULL)
+            l->owed.tail = &q->next;
+        l->owed.head = q;
+        loop_timer_set(loop, timer, OWED_RETRY_MS);
+        return;
+    }
+}
+
+void
+ask_insist(struct loop *loop, struct command *cmd, asked_fn fn)
+{
+    struct ask_line *l = app_loop_of(loop)->line;
+    struct question *q = question_new(loop, cmd, &(struct ask_options){.fn = fn});
+
+    INVARIANT(q != NULL); /* without memory the log could not be told the truth */
+    if (l->owed.head == NULL && question_send(q))
+        return;
+    line_push(&l->owed, q);
+    loop_timer_set(loop, &l->owed_timer, OWED_RETRY_MS);
 }
 
 enum err
@@ -165,6 +220,8 @@ ask_start(struct app *app)
         l->views.tail = &l->views.head;
         l->notice.fn = line_noticed;
         l->timer.fn = line_timed;
+        l->owed.tail = &l->owed.head;
+        l->owed_timer.fn = owed_retry;
         app->loops[i].app = app;
         app->loops[i].line = l;
     }
@@ -188,6 +245,8 @@ ask_stop(struct app *app)
             question_free(line_pop(&l->durable));
         while (l->views.head != NULL)
             question_free(line_pop(&l->views));
+        while (l->owed.head != NULL)
+            question_free(line_pop(&l->owed));
         free(l);
         app->loops[i].line = NULL;
     }

@@ -24,6 +24,10 @@ struct ask_options {
  */
 MUST_USE bool ask(struct loop *loop, struct command *cmd, const struct ask_options *options);
 
+/* For facts that the edge alone knows and the log must hear (a peer is gone, a channel closed):
+ * kept and tried again until the queue takes it. Takes cmd. fn may be NULL. */
+void ask_insist(struct loop *loop, struct command *cmd, asked_fn fn);
+
 /* Whether the views had caught up when fn was called (only with read_views). */
 bool ask_views_ready(struct loop *loop, const struct verdict *verdict);
 

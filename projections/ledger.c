@@ -82,19 +82,6 @@ ledger_keep_secret(struct ledger *l, const struct batch_secret *secret)
     INVARIANT(batch_add_secret(l->open, secret) == OK);
 }
 
-/* The origin's own keys exist from the first event on: it is sealed and tagged already. */
-static void
-ledger_make_origin_keys(struct ledger *l, struct entropy *entropy)
-{
-    for (uint64_t which = 1; which < ORIGIN_KEY_COUNT; which++) {
-        struct batch_secret key = {.kind = SECRET_ORIGIN, .version = which, .len = 32};
-
-        entropy_bytes(entropy, key.bytes, 32);
-        ledger_keep_secret(l, &key);
-        sodium_memzero(&key, sizeof(key));
-    }
-}
-
 static struct id
 ledger_subject_key(
     struct ledger *l, const struct personal *personal, int64_t eff_us, struct entropy *entropy)
@@ -213,8 +200,7 @@ ledger_decide(
 
 /* Tokens and tickets are made here, from what was decided: the MAC keys are the vault's. */
 static void
-ledger_make_tokens(
-    struct ledger *l, const struct command *cmd, const struct moment *now, struct entropy *entropy)
+ledger_make_tokens(struct ledger *l, const struct command *cmd, const struct moment *now)
 {
     struct reply *reply = &l->decision.reply;
     struct ticket_fact ticket = {.kind = TICKET_TECHNICIAN};
@@ -225,11 +211,13 @@ ledger_make_tokens(
         vault_refresh_make(l->vault, &reply->family, reply->token_n, reply->secret);
         return;
     case CMD_ISSUE_TICKET:
+        memcpy(ticket.ticket_id.b, reply->nonce, TAG_BYTES);
         ticket.family = cmd->caller.family;
         ticket.expires_us = reply->expires_us;
         break;
     case CMD_ATTACH:
         ticket.kind = TICKET_AGENT;
+        memcpy(ticket.ticket_id.b, reply->channel.b, TAG_BYTES); /* one agent ticket a channel */
         ticket.channel = reply->channel;
         ticket.machine = reply->machine;
         ticket.expires_us = now->eff_us + (int64_t)l->facts.policy->ticket_s * US_PER_S;
@@ -237,7 +225,6 @@ ledger_make_tokens(
     default: return;
     }
     ticket.session = reply->session;
-    entropy_bytes(entropy, ticket.ticket_id.b, TAG_BYTES);
     memcpy(ticket.service, reply->service, sizeof(ticket.service));
     reply->ticket_len = vault_ticket_make(l->vault, &ticket, reply->ticket);
 }
@@ -316,8 +303,6 @@ ledger_step(
 
     INVARIANT(!ledger_blocked(l));
     entropy_init(&entropy, seed);
-    if (cmd->kind == CMD_OPEN_LOG && l->next_seq == 0)
-        ledger_make_origin_keys(l, &entropy);
     proofs_gather(l->vault, cmd, &proofs);
     proofs.stopping = l->stopping;
     if (cmd->kind == CMD_TIME_PASSED)
@@ -335,7 +320,7 @@ ledger_step(
     if (d->count_refusal)
         refusals_count(&l->refusals, &l->facts.tags.net, d->refusal, now->eff_us);
     if (d->refusal == REFUSE_NONE) {
-        ledger_make_tokens(l, cmd, now, &entropy);
+        ledger_make_tokens(l, cmd, now);
         ledger_find_verifier(l, cmd);
     }
     return ledger_verdict(l, first_seq, now);
