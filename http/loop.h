@@ -28,11 +28,11 @@ struct notice {
 bool loop_post(struct loop *loop, post_fn fn, struct ref ref, void *arg) MUST_USE;
 
 /* Any thread. A reserved place in the mailbox for one later loop_post_reserved, which then cannot
- * fail: take it before asking another thread for an answer. False: full, refuse the work. After the
- * loop has stopped, posts to it are dropped. */
+ * fail: take it before asking another thread for an answer. False: full, refuse the work.
+ * loop_post_reserved says false only when the loop has stopped and nothing will run any more. */
 bool loop_reserve(struct loop *loop) MUST_USE;
 void loop_unreserve(struct loop *loop);
-void loop_post_reserved(struct loop *loop, post_fn fn, struct ref ref, void *arg);
+bool loop_post_reserved(struct loop *loop, post_fn fn, struct ref ref, void *arg);
 
 /* Any thread. */
 void loop_notify(struct loop *loop, struct notice *notice);

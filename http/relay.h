@@ -46,7 +46,8 @@ enum err relay_pair(struct loop *loop, struct ref technician, struct ref agent,
 
 /* Ends the relay that `side` (either ref) belongs to, at once: no byte passes after this call, both
  * sockets get a close frame if they can take one without waiting, and are dropped in this turn.
- * on_end follows in this turn. False: no such relay. */
+ * on_end follows in this turn. False: no such relay any more (http_drop then ends a socket that is
+ * still delivering what was queued before its partner left). */
 bool relay_cut(struct loop *loop, struct ref side, uint16_t code, const char *reason);
 
 /* Stops or resumes both directions (nothing is read, what is queued stays queued). */

@@ -43,12 +43,12 @@ enum response_framing {
     FRAMING_LENGTH,  /* Content-Length: body.len */
     FRAMING_CHUNKED, /* HTTP/1.1 stream */
     FRAMING_CLOSE,   /* HTTP/1.0 stream: the end of the connection is the end of the body */
-    FRAMING_NONE,    /* 101, 204 */
+    FRAMING_NONE,    /* 1xx, 204, 304 */
 };
 
-/* Writes the head into out (at most cap bytes), with the engine's own fields. ERR_LIMIT if it does
- * not fit, ERR_MALFORMED if spoilt. */
-enum err response_head(const struct response *response, enum response_framing framing,
-    size_t body_len, bool http10, bool close, char *out, size_t cap, size_t *len) MUST_USE;
+/* Writes the head into out (at most cap bytes), with the engine's own fields: framing, Connection,
+ * Date. ERR_LIMIT if it does not fit, ERR_MALFORMED if spoilt. */
+enum err response_head(const struct response *response, enum response_framing framing, bool close,
+    const char *date, char *out, size_t cap, size_t *len) MUST_USE;
 
 #endif

@@ -68,6 +68,16 @@ const struct span *http_field(const struct request *request, const char *name);
 /* How often it occurs: fields that must be single are checked with this. */
 size_t http_field_count(const struct request *request, const char *name);
 
+/* Walks the items of a comma-separated field (all its occurrences joined), blanks trimmed, empty
+ * ones skipped; e.g. the offers in "sec-websocket-protocol". Start: {.request = r, .name = n}. */
+struct http_list {
+    const struct request *request;
+    const char *name; /* lower case */
+    size_t next_field;
+    struct span rest;
+};
+bool http_list_next(struct http_list *list, struct span *item) MUST_USE;
+
 /* What on_head answers. */
 struct http_admit {
     uint16_t refuse; /* 0, or the status (4xx, 5xx) to refuse with, unread body and all */
@@ -96,7 +106,8 @@ void *http_user(struct loop *loop, struct ref ref);
 
 /* ---- answers ---- */
 
-/* Sends the whole answer. The request is gone afterwards. */
+/* Sends the whole answer. The request is gone afterwards, and so is its ref: the connection's next
+ * request has another, so that a late second answer cannot become the next request's. */
 void http_reply(struct loop *loop, struct ref ref, const struct response *response);
 
 /* A streamed answer (chunked; for HTTP/1.0 until close). on_drain(user) is called when the queue
@@ -152,8 +163,8 @@ struct ws_options {
 };
 
 /* Sends the 101. Only for a request with wants_websocket and nothing behind its head; else the
- * engine answers 400 itself and ERR_MALFORMED is returned (no further callback for the ref).
- * The ref stays the same. */
+ * engine answers 400 itself (503 while stopping). On any error there is no further callback for the
+ * ref. The ref stays the same; the request's memory is gone. */
 enum err http_upgrade(struct loop *loop, struct ref ref, const struct ws_options *options) MUST_USE;
 void ws_release(struct loop *loop, struct ref ref);
 

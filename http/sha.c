@@ -40,3 +40,15 @@ sha_hash(const struct span *parts, size_t count, struct hash *out)
         done = done && EVP_DigestUpdate(ctx, parts[i].ptr, parts[i].len) == 1;
     INVARIANT(done && EVP_DigestFinal_ex(ctx, out->b, NULL) == 1);
 }
+
+void
+sha_1(const struct span *parts, size_t count, uint8_t out[SHA_1_BYTES])
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool done = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha1(), NULL) == 1;
+
+    for (size_t i = 0; i < count; i++)
+        done = done && EVP_DigestUpdate(ctx, parts[i].ptr, parts[i].len) == 1;
+    INVARIANT(done && EVP_DigestFinal_ex(ctx, out, NULL) == 1);
+    EVP_MD_CTX_free(ctx);
+}
