@@ -129,6 +129,8 @@ texts(void **state)
         {"a\n1\n" ROOT "\n1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\n12\n13\n14\n15\n16\n", OK},
         {"a\n1\n" ROOT "\n1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\n12\n13\n14\n15\n16\n17\n", ERR_LIMIT},
     };
+    static const char tail[] = "\n1\n" ROOT "\n";
+    char longest[NOTE_KEY_NAME_BYTES_MAX + sizeof(tail)]; /* an origin one byte too long */
     struct checkpoint head;
 
     (void)state;
@@ -136,6 +138,10 @@ texts(void **state)
         if (checkpoint_parse(span_str(cases[i].text), &head) != cases[i].err)
             fail_msg("case %zu: %s", i, cases[i].text);
     }
+    memset(longest, 'a', sizeof(longest));
+    memcpy(longest + sizeof(longest) - strlen(tail), tail, strlen(tail));
+    assert_int_equal(checkpoint_parse(span_of(longest, sizeof(longest)), &head), ERR_LIMIT);
+    assert_int_equal(checkpoint_parse(span_of(longest + 1, sizeof(longest) - 1), &head), OK);
     assert_int_equal(checkpoint_parse(span_str(cases[3].text), &head), OK);
     assert_true(span_is(head.extra, "more\n1\n"));
 }

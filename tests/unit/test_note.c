@@ -157,9 +157,10 @@ static void
 malformed(void **state)
 {
     static const char *const cases[] = {"", "\n", "\n\n", "a", "a\n", "a\n\n", SIG, "\n" SIG,
-        "a\n" SIG, "a\n\n\n",                          /* no signature */
-        "a\n\n" SIG "\n",                              /* empty line at the end */
-        "a\n\n" SIG "b\n",                             /* something else among signatures */
+        "a\n" SIG, "a\n\n\n", /* no signature */
+        "a\n\n" SIG "\n",     /* empty line at the end */
+        "a\n\n" SIG "b\n",    /* something else among signatures */
+        "a\n\n" STRANGER "— PeterNeumann x08gowAAAAA=",
         "a\n\n— PeterNeumann x08gowAAAAA=",            /* no LF at the end */
         "a\n\n- PeterNeumann x08gowAAAAA=\n",          /* hyphen */
         "a\n\n—PeterNeumann x08gowAAAAA=\n",           /* no space behind the dash */

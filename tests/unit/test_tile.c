@@ -111,8 +111,10 @@ bad_paths(void **state)
         "/log/tile/0/000?x", "/log/tile/0/%30%30%30", "/log/tile/8/0/000", "/log/tile/data/000",
         "/log/tile/Entries/000", "/log/tile/entries/0/000",
         /* one above the largest index, and one group too many */
-        "/log/tile/0/x018/x014/x398/x509/x481/984",
-        "/log/tile/0/x001/x000/x000/x000/x000/x000/000"};
+        "/log/tile/0/x018/x014/x398/x509/x481/984", "/log/tile/0/x001/x000/x000/x000/x000/x000/000",
+        /* 1000^22 is 0 in 64 bits */
+        "/log/tile/0/x001/x000/x000/x000/x000/x000/x000/x000/x000/x000/x000/x000/x000/x000/x000"
+        "/x000/x000/x000/x000/x000/x000/x000/005"};
     struct tile_path got;
 
     (void)state;
