@@ -1,0 +1,156 @@
+/* views.h: what people ask about, as rows: users, machines, codes, sessions, and indexes of events.
+ * views_fold.c turns durable events into rows (projector's thread), views_query.c reads them
+ * (loops, inside one read transaction of core/rows.h). Nothing decides from these. Rows are this
+ * build's own structs (VIEWS_SCHEMA guards them); texts are NUL-terminated and were validated
+ * before they were recorded, but are still foreign: escape before showing. */
+#ifndef PROJECTIONS_VIEWS_H
+#define PROJECTIONS_VIEWS_H
+
+#include "core/filter.h"
+#include "core/rows.h"
+
+#define NAME_BYTES     136  /* account, display and machine names */
+#define TEXT_ROW_BYTES 1032 /* reasons and notes */
+#define LABELS_BYTES   1040 /* canonical array of str, as recorded */
+#define ADDRESS_BYTES  48
+
+struct user_row {
+    struct id user;
+    uint64_t changed_seq; /* ETag */
+    int64_t added_us, login_us;
+    uint32_t role; /* enum role */
+    bool disabled, erased;
+    char name[NAME_BYTES], display[NAME_BYTES];
+};
+
+struct machine_row {
+    struct id machine, connection, code, issuer; /* code, issuer: of a guest */
+    uint64_t changed_seq, allow_seq;
+    int64_t added_us, seen_us; /* seen: last connect or disconnect; online: now */
+    bool guest, bound, online, removed;
+    char name[NAME_BYTES], host[NAME_BYTES], os[NAME_BYTES], version[64], address[ADDRESS_BYTES];
+    char note[TEXT_ROW_BYTES];
+    uint16_t labels_len, services_len, allow_len;
+    uint8_t labels[LABELS_BYTES], services[LABELS_BYTES], allow[2048];
+};
+
+enum code_state { CODE_LIVE = 1, CODE_REDEEMED, CODE_EXPIRED, CODE_REVOKED };
+struct code_row {
+    struct id code, issuer, machine;
+    int64_t issued_us, expires_us, ended_us;
+    uint32_t state, digits;
+};
+
+enum key_state { KEY_LIVE = 1, KEY_SPENT, KEY_REVOKED };
+struct key_row {
+    struct id key, machine, creator;
+    int64_t issued_us, expires_us, used_us;
+    uint32_t state;
+};
+
+enum invite_state { INVITE_LIVE = 1, INVITE_USED, INVITE_REVOKED };
+struct invite_row {
+    struct id invite, issuer, user;
+    int64_t issued_us, expires_us;
+    uint32_t state, role;
+};
+
+struct family_row { /* a login and its refresh tokens */
+    struct id family, user;
+    int64_t opened_us, refreshed_us, ended_us, expires_us;
+    uint64_t n;
+    bool live;
+    char why[32], address[ADDRESS_BYTES], user_agent[264];
+};
+
+struct session_row {
+    struct id session, owner, machine;
+    uint64_t events; /* N so far */
+    int64_t requested_us, opened_us, ended_us, expires_us;
+    uint64_t to_agent_bytes, to_technician_bytes, channels;
+    uint32_t state; /* enum session_state of core/facts.h */
+    bool bytes_known;
+    char why[32], consent_mode[16], reason[TEXT_ROW_BYTES];
+    char owner_name[NAME_BYTES], machine_name[NAME_BYTES];
+};
+
+struct channel_row {
+    struct id channel, session;
+    int64_t attached_us, opened_us, closed_us;
+    uint64_t to_agent_bytes, to_technician_bytes;
+    bool has_exit, cosigned;
+    int64_t exit_status;
+    char service[72], why[32];
+};
+
+struct minute_row { /* statistics of one minute of eff time */
+    uint64_t events, logins, logins_failed, refusals, sessions, agents;
+};
+
+/* The fold, to be handed to the store's projector. Deterministic and total. */
+struct view_fold views_fold_port(void);
+
+/* Look-ups: ERR_NOT_FOUND. */
+MUST_USE enum err views_user(const struct rows *r, const struct id *user, struct user_row *out);
+MUST_USE enum err views_user_named(const struct rows *r, struct span name, struct user_row *out);
+MUST_USE enum err views_machine(
+    const struct rows *r, const struct id *machine, struct machine_row *out);
+MUST_USE enum err views_code(const struct rows *r, const struct id *code, struct code_row *out);
+MUST_USE enum err views_session(
+    const struct rows *r, const struct id *session, struct session_row *out);
+
+/* Lists, newest first (by when they were made; ids break ties). `after` (NULL: from the newest) is
+ * the position of the last item of the page before: VIEWS_POSITION_BYTES opaque bytes, which each()
+ * gets with every row. Stops when each() says false. Rows that `keep` (may be NULL) declines are
+ * skipped, at most VIEWS_LOOKED_MAX of them a call: *more then says that the list goes on, and
+ * *last where. */
+#define VIEWS_POSITION_BYTES 24
+#define VIEWS_LOOKED_MAX     2000
+struct views_position {
+    uint8_t b[VIEWS_POSITION_BYTES];
+};
+struct views_page {
+    const struct views_position *after;
+    uint32_t limit;
+    bool more;
+    struct views_position last;
+};
+MUST_USE enum err views_users(const struct rows *r, struct views_page *page,
+    bool (*each)(void *arg, const struct user_row *row), void *arg);
+/* filter may be NULL. issuer (may be NULL): guests of other issuers are left out. */
+MUST_USE enum err views_machines(const struct rows *r, struct views_page *page,
+    const struct filter *filter, const struct id *issuer, int64_t now_us,
+    bool (*each)(void *arg, const struct machine_row *row), void *arg);
+/* issuer/owner/user NULL: everybody's. */
+MUST_USE enum err views_codes(const struct rows *r, struct views_page *page,
+    const struct id *issuer, bool (*each)(void *arg, const struct code_row *row), void *arg);
+MUST_USE enum err views_keys(const struct rows *r, struct views_page *page,
+    const struct id *machine, bool (*each)(void *arg, const struct key_row *row), void *arg);
+MUST_USE enum err views_invites(const struct rows *r, struct views_page *page,
+    bool (*each)(void *arg, const struct invite_row *row), void *arg);
+MUST_USE enum err views_families(const struct rows *r, struct views_page *page,
+    const struct id *user, bool (*each)(void *arg, const struct family_row *row), void *arg);
+MUST_USE enum err views_sessions(const struct rows *r, struct views_page *page,
+    const struct id *owner, bool (*each)(void *arg, const struct session_row *row), void *arg);
+MUST_USE enum err views_channels(const struct rows *r, const struct id *session,
+    bool (*each)(void *arg, const struct channel_row *row), void *arg);
+
+/* Events by index: all that are given must hold (the most selective index drives). Ascending by
+ * seq, from `after` + 1 (0 with has_after false: from the start). each() gets seqs only: records
+ * are read from the log. At most `limit`, and at most VIEWS_LOOKED_MAX index entries a call: *next
+ * says where to go on, *more whether there is more. */
+struct events_query {
+    bool has_type, has_user, has_machine, has_session, has_address;
+    uint32_t type_count;
+    uint32_t types[16];
+    struct id user, machine, session; /* user: actor or subject */
+    uint8_t address[16];
+    int64_t from_us, to_us; /* eff; 0: open */
+    bool has_after;
+    uint64_t after;
+    uint32_t limit;
+};
+MUST_USE enum err views_events(const struct rows *r, const struct events_query *query,
+    bool (*each)(void *arg, uint64_t seq), void *arg, uint64_t *next, bool *more);
+
+#endif
