@@ -35,7 +35,8 @@ struct views_config {
 
 MUST_USE enum err views_start(
     const struct views_config *config, struct views **out, struct complaint *why);
-void views_stop(struct views *v); /* syncs, and marks them clean */
+/* Syncs, and marks them clean. The journal and all readers have stopped. */
+void views_stop(struct views *v);
 
 void views_port(struct views *v, struct views_port *out);
 void views_durable_listener(struct views *v, struct durable_listener *out);
