@@ -90,6 +90,9 @@ who_signed(void **state)
     assert_int_equal(open_note(TEXT "\n— PeterNeumann x08gowAAAAA=\n" SIG, keys, 1), ERR_MISMATCH);
     assert_int_equal(
         open_note(TEXT "\n" SIG "— PeterNeumann x08gowAAAAA=\n", keys, 1), ERR_MISMATCH);
+    /* The beginning of the good one, behind it: the rest must not come from what was there before.
+     */
+    assert_int_equal(open_note(TEXT "\n" SIG "— PeterNeumann x08go/ZJ\n", keys, 1), ERR_MISMATCH);
 
     /* Name and id make the key; sharing one of them is a stranger. */
     same_name.id ^= 1;
