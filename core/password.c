@@ -31,9 +31,9 @@ password_fault_name(enum password_fault fault)
 }
 
 static double
-bits(const char *text, const char *const words[])
+bits(const char *text, const char *words[])
 {
-    return ZxcvbnMatch(text, (const char **)(uintptr_t)words, NULL);
+    return ZxcvbnMatch(text, words, NULL);
 }
 
 enum password_fault

@@ -186,14 +186,14 @@ out:
 }
 
 static enum err
-load_env(const char *value, struct jwt_secret *out, char *why, size_t why_len)
+load_env(char *value, struct jwt_secret *out, char *why, size_t why_len)
 {
     enum err err;
 
     snprintf(out->source, sizeof(out->source), "environment JWT_SECRET");
     err = keep_judged(span_str(value), out, why, why_len);
     /* the block is what /proc/PID/environ shows */
-    sodium_memzero((char *)(uintptr_t)value, strlen(value));
+    sodium_memzero(value, strlen(value));
     unsetenv("JWT_SECRET");
     return err;
 }
@@ -293,7 +293,7 @@ load_state(const char *path, struct jwt_secret *out, char *why, size_t why_len)
 static enum err
 load(const char *state_dir, struct jwt_secret *out, char *why, size_t why_len)
 {
-    const char *value, *dir;
+    char *value, *dir;
     char path[4096];
     enum err err;
 
