@@ -74,6 +74,9 @@ struct family *family_find(const struct world *w, const struct id *family);
 struct invite *invite_find(const struct world *w, const struct id *invite);
 /* Not concluded and not too old at eff_us; else NULL. */
 struct attempt *attempt_find(const struct world *w, uint64_t seq, int64_t eff_us);
+bool attempt_open(const struct attempt *a, int64_t eff_us);
+/* In order of seq; i below attempts.count. */
+const struct attempt *attempts_nth(const struct attempts *a, uint32_t i);
 /* When the family is over by time alone. */
 int64_t family_end_us(const struct world *w, const struct family *f);
 bool family_live(const struct world *w, const struct family *f, int64_t eff_us);

@@ -33,4 +33,8 @@ struct proofs {
 void facts_gather(const struct world *w, const struct proofs *proofs, const struct command *cmd,
     const struct moment *now, struct facts *out);
 
+/* One thing as a fact; for due.c. */
+void facts_session(const struct session *s, struct session_fact *out);
+void facts_machine(const struct machine *m, struct machine_fact *out);
+
 #endif

@@ -36,7 +36,10 @@ struct machine {
     uint64_t changed_seq, allow_changed_seq;
     struct kept services, labels; /* canonical arrays of str */
     struct cidr_list *allow;      /* NULL: not restricted */
+    struct id
+        bound_key; /* the API key that bound this device; nil: a code did, or the key is revoked */
     uint32_t live_sessions;
+    bool served;           /* guest: a session of it was opened, and ended: its time is over */
     int64_t idle_since_us; /* guest: since when it has no session */
     struct api_key *keys;
     struct timer idle; /* guest: in world.due */
@@ -67,7 +70,8 @@ void fleet_reap(struct world *w, struct timer *t); /* a key has expired */
 void fleet_retime(struct world *w);
 void fleet_clear_presence(struct world *w);
 void fleet_session_began(struct world *w, const struct id *machine);
-void fleet_session_over(struct world *w, const struct id *machine);
+void fleet_session_over(struct world *w, const struct id *machine, bool was_open);
+const char *guest_due_why(const struct world *w, const struct machine *m, int64_t eff_us);
 
 struct machine *machine_find(const struct world *w, const struct id *machine);
 struct code *code_find(const struct world *w, const struct id *code);

@@ -26,6 +26,7 @@ struct idmap {
 void idmap_init(struct idmap *t);
 void idmap_fini(struct idmap *t); /* not the values */
 void *idmap_find(const struct idmap *t, const uint8_t *key);
+void idmap_fini_all(struct idmap *t); /* frees the values too */
 /* Adds, or replaces; returns the value that was replaced, or NULL. */
 void *idmap_put(struct idmap *t, const uint8_t *key, void *value);
 void *idmap_drop(struct idmap *t, const uint8_t *key); /* the value that was there, or NULL */

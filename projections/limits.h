@@ -32,6 +32,10 @@ struct limits {
     struct window windows[RULE_COUNT];
 };
 
+/* What a rule counts by: the caller's networks, the account name typed, the user, or nil for all.
+ * False: there is no such key here (no address, nobody), and the rule does not apply. */
+bool limits_key(enum rule rule, const struct tags *tags, const struct id *user, struct tag *key);
+
 void limits_init(struct limits *l, const struct policy *policy);
 void limits_fini(struct limits *l);
 /* Another policy: what was out of its window before stays out; of more slots than the new count

@@ -10,8 +10,9 @@
 
 struct world;
 
-/* Attached (the technician waits for the agent), then open, then closed; a closed one is kept for
- * CHANNEL_LINGER_S, because the agent may still attest how it closed. */
+/* Attached (the technician waits for the agent), then open, then closed. A closed one is kept for
+ * CHANNEL_LINGER_S, because the agent may still attest how it closed; an open one may outlive its
+ * session for a moment, until what it carried is told. */
 struct channel {
     struct id channel, session;
     bool open, closed;
@@ -59,8 +60,9 @@ void ownership_fini(struct ownership *o);
 void ownership_fold(struct world *w, const struct event *ev);
 void ownership_reap(struct world *w, struct timer *t); /* an ended session, a closed channel */
 void ownership_reap_tickets(struct world *w);
-/* The deadlines of live sessions, after something else changed that they depend on. */
-void ownership_retime(struct world *w);
+/* The deadlines of live sessions, after something else changed that they depend on: the family or
+ * the machine `which`, or anything (NULL). */
+void ownership_retime(struct world *w, const struct id *which);
 /* A server began or stopped: no channel, no request, no ticket is left; open sessions are marked.
  */
 void ownership_restart(struct world *w);
@@ -68,6 +70,9 @@ void ownership_touch(struct world *w, const struct id *session, int64_t eff_us);
 
 struct session *session_find(const struct world *w, const struct id *session);
 struct channel *channel_find(const struct world *w, const struct id *channel);
+/* Not past its linger. */
+bool session_known(const struct session *s, int64_t eff_us);
+bool channel_known(const struct world *w, const struct channel *c, int64_t eff_us);
 bool ticket_used(const struct world *w, const struct tag *ticket, int64_t eff_us);
 /* Why a live session is to end at eff_us: a static word, or NULL. */
 const char *session_due_why(const struct world *w, const struct session *s, int64_t eff_us);
