@@ -63,8 +63,12 @@ struct app {
     const struct cidr_list *trusted_proxies;
     const uint8_t *cursor_key; /* 32 bytes, guarded */
     bool plain_is_trusted;     /* a plain listener on loopback is all there is: no https_required */
+    const char *allowed_origins; /* more Origins than public_url, comma-separated; may be "" */
     void (*health)(void *ctx, struct app_health *out);
     void *health_ctx;
+    /* Makes the next key and signs what CMD_ROTATE_KEY must carry. ERR_EXISTS: one is under way. */
+    enum err (*rotate)(void *ctx, bool log_key, struct rotate_key *out);
+    void *rotate_ctx;
     struct app_loop loops[APP_LOOPS_MAX];
 };
 

@@ -24,6 +24,7 @@ struct ledger_thread {
     struct id touched[TOUCHES_MAX];
     atomic_uint_fast64_t durable;
     atomic_int_fast64_t eff_offset_us; /* eff = BOOTTIME + offset */
+    atomic_bool clock_unsure;
     /* ledger thread only */
     struct ledger *ledger;
     struct eff_clock clock;
@@ -33,6 +34,8 @@ struct ledger_thread {
     uint64_t known_durable;
     bool stepped; /* the wall clock ran away, and no event says so yet */
     int64_t wall_error_us;
+    void (*on_verdict)(void *ctx, const struct verdict *verdict);
+    void *on_verdict_ctx;
 };
 
 static int64_t
@@ -54,6 +57,12 @@ uint64_t
 ledger_thread_durable(const struct ledger_thread *t)
 {
     return atomic_load(&t->durable);
+}
+
+bool
+ledger_thread_clock_unsure(const struct ledger_thread *t)
+{
+    return atomic_load(&t->clock_unsure);
 }
 
 static void
@@ -112,6 +121,7 @@ thread_now(struct ledger_thread *t)
     if (clock_advance(&t->clock, now.wall_us, now.boottime_us, &t->wall_error_us))
         t->stepped = true;
     now.eff_us = t->clock.eff_us;
+    atomic_store(&t->clock_unsure, t->clock.unsure);
     atomic_store(&t->eff_offset_us, now.eff_us - (int64_t)now.boottime_us);
     return now;
 }
@@ -136,6 +146,8 @@ thread_step(struct ledger_thread *t, struct command *cmd, const struct moment *n
     verdict = ledger_step(t->ledger, cmd, now, seed);
     sodium_memzero(seed, sizeof(seed));
     events = verdict->event_count;
+    if (t->on_verdict != NULL)
+        t->on_verdict(t->on_verdict_ctx, verdict);
     if (events > 0)
         t->last_event_us = now->eff_us;
     if (cmd->reply_to.deliver != NULL) {
@@ -282,6 +294,8 @@ ledger_thread_start(const struct ledger_thread_options *options)
     t->tail = &t->head;
     t->ledger = options->ledger;
     t->clock = options->clock;
+    t->on_verdict = options->on_verdict;
+    t->on_verdict_ctx = options->ctx;
     t->heartbeat_us = (int64_t)options->heartbeat_s * US_PER_S;
     t->known_durable = ledger_size(options->ledger);
     atomic_init(&t->durable, t->known_durable);
@@ -299,17 +313,21 @@ ledger_thread_start(const struct ledger_thread_options *options)
     return t;
 }
 
-void
+struct eff_clock
 ledger_thread_stop(struct ledger_thread *t)
 {
+    struct eff_clock clock;
+
     pthread_mutex_lock(&t->lock);
     t->closing = true;
     thread_wake(t);
     pthread_mutex_unlock(&t->lock);
     pthread_join(t->thread, NULL);
     ledger_flush(t->ledger);
+    clock = t->clock;
     pthread_cond_destroy(&t->wake);
     pthread_mutex_destroy(&t->lock);
     sodium_memzero(t, sizeof(*t));
     free(t);
+    return clock;
 }

@@ -18,6 +18,10 @@ struct ledger_thread_options {
     struct ledger *ledger; /* borrowed; the thread's own until ledger_thread_stop returns */
     struct eff_clock clock;
     uint32_t heartbeat_s;
+    /* Told of every verdict on the ledger's thread, before it is delivered: what it ends must drop.
+     */
+    void (*on_verdict)(void *ctx, const struct verdict *verdict);
+    void *ctx;
 };
 
 /* NULL: no memory or no thread. */
@@ -35,12 +39,14 @@ uint64_t ledger_thread_durable(const struct ledger_thread *t);
 /* Any thread: eff now, without asking the ledger (JWT times, deadlines at the edge). */
 int64_t ledger_thread_eff_us(const struct ledger_thread *t);
 
+bool ledger_thread_clock_unsure(const struct ledger_thread *t);
+
 /* A payload byte came from the technician: kept for the idle limit, outside the log. Any thread;
  * never blocks; a full table of notices only delays. */
 void ledger_thread_touch(struct ledger_thread *t, const struct id *session);
 
 /* Takes no more commands, runs those queued, flushes, and joins. The caller has sent
- * CMD_STOP_SERVER before. Frees t. */
-void ledger_thread_stop(struct ledger_thread *t);
+ * CMD_STOP_SERVER before. Frees t; returns the clock as it stood. */
+struct eff_clock ledger_thread_stop(struct ledger_thread *t);
 
 #endif

@@ -1,0 +1,51 @@
+/* boot.h: from a state folder to a ledger that continues it: the log is read once from its first
+ * event, and everything that decides comes out of that (and the keystore). Used by `serve`, by
+ * `init` and by nobody else: other commands speak to the running server. */
+#ifndef GATEHOUSE_BOOT_H
+#define GATEHOUSE_BOOT_H
+
+#include "core/clock.h"
+#include "core/keyring.h"
+#include "core/vault.h"
+#include "projections/ledger.h"
+#include "store/anchor.h"
+#include "store/journal.h"
+
+struct boot {
+    struct state state;
+    struct loglmdb *log;
+    struct keystore *keystore;
+    struct keys keys;
+    struct keyring *keyring;
+    struct vault *vault;
+    struct world *world;
+    struct journal *journal;
+    struct ledger *ledger;
+    struct eff_clock clock;
+    struct id boot_id;
+    struct tag kernel_boot;
+    struct hash prev; /* of the event to come */
+    struct clock_past past;
+    struct keys_in_force keys_now;
+    struct note_key log_keys[64]; /* all that there ever were, oldest first */
+    size_t log_key_count;
+    bool state_held, keys_held;
+};
+
+/* Opens, locks and replays. The journal is not started and there is no ledger yet. */
+MUST_USE enum err boot_open(
+    const char *state_dir, uint64_t log_map_bytes, struct boot *out, struct complaint *why);
+/* A fresh state folder with keys and an empty log; opening receives what log.opened carries. */
+MUST_USE enum err boot_create(const char *state_dir, const char *origin, struct boot *out,
+    struct keys_opening *opening, struct complaint *why);
+/* Starts the journal with these listeners, and makes the ledger. */
+MUST_USE enum err boot_start(struct boot *b, const struct durable_listener *listeners,
+    uint32_t count, struct complaint *why);
+/* Everything that was opened, in reverse; waits for what was submitted to become durable. */
+void boot_close(struct boot *b);
+
+/* One step outside the ledger's thread (before it starts, or where there is none). The caller
+ * frees. */
+struct verdict *boot_step(struct boot *b, const struct command *cmd);
+
+#endif

@@ -1,0 +1,7 @@
+/* init.h: gatehouse init: a state folder, keys, the first admin. */
+#ifndef GATEHOUSE_INIT_H
+#define GATEHOUSE_INIT_H
+
+int init_main(int argc, char **argv);
+
+#endif

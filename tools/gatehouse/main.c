@@ -1,0 +1,59 @@
+/* main.c: gatehouse COMMAND. One table; each command reads its own arguments. */
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "http/sha.h"
+#include "tools/gatehouse/exit.h"
+#include "tools/gatehouse/init.h"
+
+struct command_row {
+    const char *name;
+    int (*run)(int argc, char **argv); /* argv[0] is the command's name */
+    const char *summary;
+};
+
+static const struct command_row rows[] = {
+    {"init", init_main, "make a state folder: keys, log, first admin"},
+};
+
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+static void
+help(FILE *out)
+{
+    fputs("usage: gatehouse COMMAND [OPTIONS]     (gatehouse COMMAND --help)\n\n", out);
+    for (size_t i = 0; i < ROWS; i++)
+        fprintf(out, "  %-12s %s\n", rows[i].name, rows[i].summary);
+    fputs("\nExit codes: 0 done, 1 refused or failed, 2 usage, 3 server unreachable,\n"
+          "            4 not allowed, 5 does not verify.\n",
+        out);
+}
+
+int
+main(int argc, char **argv)
+{
+    if (sodium_init() < 0) {
+        fputs("gatehouse: no randomness from the kernel\n", stderr);
+        return EXIT_REFUSED;
+    }
+    if (sha_init() == OK)
+        hash_use(sha_hash);
+    if (argc < 2) {
+        help(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+        help(stdout);
+        return EXIT_DONE;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("gatehouse " GATEHOUSE_VERSION);
+        return EXIT_DONE;
+    }
+    for (size_t i = 0; i < ROWS; i++)
+        if (strcmp(argv[1], rows[i].name) == 0)
+            return rows[i].run(argc - 1, argv + 1);
+    fprintf(stderr, "gatehouse: there is no command '%s'; see gatehouse --help\n", argv[1]);
+    return EXIT_USAGE;
+}
