@@ -314,21 +314,22 @@ authorize(const struct command *cmd, const struct facts *facts, struct decision 
 
     if (!decide_allowed(cmd, facts, a->action, out))
         return;
-    out->reply.user = cmd->caller.user;
-    out->reply.family = cmd->caller.family;
-    out->reply.role = role;
-    if (role != ROLE_TECHNICIAN)
-        return;
-    if (!id_is_nil(&a->session) && s->found && !id_equal(&s->owner, &cmd->caller.user)) {
+    if (role == ROLE_TECHNICIAN && !id_is_nil(&a->session) && s->found &&
+        !id_equal(&s->owner, &cmd->caller.user)) {
         subject = decide_session_subject(s);
         decide_not_yours(cmd, facts, a->action, &subject, out);
-    } else if (!id_is_nil(&a->machine) && m->found && m->guest &&
+    } else if (role == ROLE_TECHNICIAN && !id_is_nil(&a->machine) && m->found && m->guest &&
                !id_equal(&m->added_by, &cmd->caller.user)) {
         subject = (struct subject){.machine = m->machine};
         decide_not_yours(cmd, facts, a->action, &subject, out);
-    } else if (!id_is_nil(&a->target_user) && !id_equal(&a->target_user, &cmd->caller.user)) {
+    } else if (role == ROLE_TECHNICIAN && !id_is_nil(&a->target_user) &&
+               !id_equal(&a->target_user, &cmd->caller.user)) {
         subject = (struct subject){.user = a->target_user};
         decide_not_yours(cmd, facts, a->action, &subject, out);
+    } else {
+        out->reply.user = cmd->caller.user;
+        out->reply.family = cmd->caller.family;
+        out->reply.role = role;
     }
 }
 
