@@ -1,5 +1,7 @@
 /* test_engine.c: the network engine over real sockets: two loops, plain and TLS, driven by a client
- * that keeps the rules and by one that does not. The app is small, the engine is the real one. */
+ * that keeps the rules and by one that does not.
+ * The app is small, the engine is the real one.
+ * threads: yes */
 #include "engine_kit.h"
 
 #include "http/relay.h"
