@@ -27,23 +27,25 @@ size_t verify_rotate_text(const char *origin, enum key_role role, uint32_t epoch
 struct verify_trust {
     bool has_root;
     uint8_t root_pk[32];
-    bool has_log; /* heads must be by this key: then no rotation of it is followed */
+    bool has_log; /* at least one head must be by this key */
     struct note_key log;
 };
 
 struct verify_result {
-    uint64_t size;       /* events verified */
+    uint64_t size;       /* events taken in */
     uint64_t signatures; /* checked */
+    uint64_t heads;      /* met and checked */
     bool bad;
-    uint64_t bad_seq; /* the first bad event, or, for a head, the size it speaks of */
+    uint64_t bad_seq; /* the first bad event */
     char why[200];
 };
 
-/* A signature to check: all borrowed from the record and the verifier. */
+/* A signature to check: all borrowed from the record. */
 struct verify_job {
     uint64_t seq;
     struct span body, sig;
     uint8_t pk[32];
+    struct hash leaf; /* of the record, for whoever keeps tiles */
 };
 
 struct verify;
@@ -52,29 +54,29 @@ MUST_USE enum err verify_new(
     const char *origin, const struct verify_trust *trust, struct verify **out);
 void verify_free(struct verify *v);
 
-/* A head to be met on the way: call before the record of seq head.size. ERR_MALFORMED;
- * ERR_NOT_FOUND: that size has gone by. The signature is checked when the size is reached. */
+/* A head to be met on the way: to be called before the record with seq head.size. Its signature is
+ * checked when that size is reached, by the log key in force there. ERR_MALFORMED: not a signed
+ * checkpoint. ERR_NOT_FOUND: that size has gone by. */
 MUST_USE enum err verify_expect(struct verify *v, struct span signed_note);
 
-/* The next record. Everything but the event's own signature, which comes back as a job (key events'
- * are checked here, since later keys hang on them: job->sig.len is then 0).
+/* The next record. Checks everything but the event's own signature, which comes back as a job; that
+ * of a key event is checked here, as later keys hang on it (job->sig.len is then 0).
  * ERR_MISMATCH: the log is bad, verify_result says where; nothing more may be fed. */
 MUST_USE enum err verify_record(
     struct verify *v, struct span record, struct event *ev, struct verify_job *job);
-/* Any thread. OK or ERR_MISMATCH. */
-MUST_USE enum err verify_job_run(const char *origin, const struct verify_job *job);
-/* A job failed: the lowest seq wins. */
-void verify_job_failed(struct verify *v, uint64_t seq);
+/* Any thread. */
+MUST_USE bool verify_job_ok(const char *origin, const struct verify_job *job);
+
+/* Found by the caller (a signature, a hole, a tile): the lowest seq wins. */
+void verify_bad(struct verify *v, uint64_t seq, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* All records are in. ERR_MISMATCH also when an expected head lies beyond the end. */
 MUST_USE enum err verify_done(struct verify *v);
 
 const struct frontier *verify_frontier(const struct verify *v);
 void verify_result(const struct verify *v, struct verify_result *out);
-/* Keys in force after the records so far. */
-void verify_keys(const struct verify *v, uint32_t *log_epoch, uint8_t log_pk[32],
-    uint32_t *event_epoch, uint8_t event_pk[32], uint8_t root_pk[32]);
-/* All log keys so far, oldest first, as note keys named like the origin. */
-size_t verify_log_keys(const struct verify *v, struct note_key *out, size_t cap);
+/* Adds to the result what was checked by verify_job_ok. */
+void verify_count_signatures(struct verify *v, uint64_t checked);
 
 #endif

@@ -53,6 +53,8 @@ struct loglmdb_head {
     char checkpoint[CHECKPOINT_BYTES_MAX];
 };
 MUST_USE enum err loglmdb_head(struct loglmdb *log, struct loglmdb_head *out);
+/* Number of events by the last record's key, and by the frontier: equal, in a sound log. */
+MUST_USE enum err loglmdb_sizes(struct loglmdb *log, uint64_t *by_records, uint64_t *by_frontier);
 /* Seqs of key events, ascending. */
 MUST_USE enum err loglmdb_key_events(
     struct loglmdb *log, bool (*each)(void *arg, uint64_t seq), void *arg);

@@ -30,7 +30,4 @@ loglmdb_tile_key(unsigned level, uint64_t index, uint8_t out[LOG_TILE_KEY])
     lmdb_be64(index, out + 1);
 }
 
-/* Number of events by the last record's key, and by the frontier. */
-MUST_USE enum err loglmdb_sizes(struct loglmdb *log, uint64_t *by_records, uint64_t *by_frontier);
-
 #endif

@@ -13,14 +13,15 @@ struct store_verify {
     struct verify_trust trust;
     bool fast;        /* tree and heads; event signatures only of key events */
     unsigned threads; /* for signatures; 0: one per core */
-    uint64_t limit;   /* verify only events below; 0: all that is durable */
     struct span old;  /* --checkpoint OLD: a signed note; empty: none */
     void *ctx;
     void (*progress)(void *ctx, uint64_t done, uint64_t total);          /* or NULL */
     bool (*each)(void *ctx, const struct event *ev, struct span record); /* or NULL; false: stop */
 };
 
-/* OK, or ERR_MISMATCH with the first bad event in `fault`; other errors are the machine's. */
-MUST_USE enum err store_verify(const struct store_verify *how, struct verify_result *out);
+/* OK, or ERR_MISMATCH with the first bad event in the result; other errors are the machine's
+ * (ERR_MALFORMED: `old` is no checkpoint of this log). */
+MUST_USE enum err store_verify(
+    const struct store_verify *how, struct verify_result *out, struct complaint *why);
 
 #endif
