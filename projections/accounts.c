@@ -203,6 +203,7 @@ user_registered(struct world *w, const struct event *ev)
         world_stray(w); /* it exists, but cannot log in by name */
     else
         idmap_put(&w->accounts.by_name, a->name.b, a);
+    ownership_retime(w, NULL); /* an odd history may know its sessions already */
 }
 
 static void

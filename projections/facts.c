@@ -343,6 +343,7 @@ static const struct {
     {CMD_ADMIT_AGENT, {CODE_RULES, RULE_AGENT_REFUSED_NET}},
     {CMD_GREET_AGENT, {CODE_RULES, RULE_AGENT_REFUSED_NET}},
     {CMD_OPEN_SESSION, {RULE_SESSION_USER}},
+    {CMD_OPEN_CHANNEL, {RULE_AGENT_REFUSED_NET}},
 };
 
 /* A rule whose key the caller does not have (no address) still tells its limit, with nothing held.
@@ -460,7 +461,7 @@ gather_server(struct gathering *g, const struct moment *now)
     out->next_seq = w->size;
     out->tags = g->proofs->tags;
     out->clock_unsure = w->clock_unsure;
-    out->stopping = g->proofs->stopping || w->stopped;
+    out->stopping = g->proofs->stopping;
     out->log_empty = w->size == 0;
     out->key_epoch = w->key_epoch;
     out->log_epoch = w->log_epoch;

@@ -172,13 +172,9 @@ server_fold(struct world *w, const struct event *ev)
     case EV_POLICY_ADOPTED: policy_adopted(w, ev); return;
     case EV_SERVER_STARTED:
         w->boot = ev->boot;
-        w->stopped = false;
         server_restarted(w);
         return;
-    case EV_SERVER_STOPPED:
-        w->stopped = true;
-        server_restarted(w);
-        return;
+    case EV_SERVER_STOPPED: server_restarted(w); return;
     case EV_CLOCK_STEPPED: w->clock_unsure = true; return;
     case EV_CLOCK_ACCEPTED: w->clock_unsure = false; return;
     default: return; /* says nothing that is decided from */

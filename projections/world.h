@@ -30,7 +30,6 @@ struct world {
     struct hash policy_hash;
     bool policy_adopted;
     bool clock_unsure;
-    bool stopped; /* server.stopped is the last word about the server */
     struct id boot;
     uint32_t key_epoch, log_epoch;
 

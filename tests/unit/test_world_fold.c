@@ -857,7 +857,6 @@ a_server_that_starts_clears_what_lived_in_the_old_one(void **state)
         say(s, types[i]);
         s->ev.boot = id_n(2);
         told(s);
-        assert_int_equal(s->w->stopped, types[i] == EV_SERVER_STOPPED);
         assert_false(machine(s, MACHINE)->online);
         assert_true(channel(s, CHAN)->closed);
         assert_int_equal(session(s, SES)->channels_open, 0);
