@@ -87,6 +87,7 @@
 #define ATTEMPT_S        60    /* a proof that takes longer counts as failed */
 #define SESSION_LINGER_S 600   /* an ended session still answers "ended" */
 #define CHANNEL_LINGER_S 120   /* a channel not opened, or closed and not attested yet */
+
 /* agents: statements, control messages, channels */
 #define STATEMENT_SERVICES_BYTES_MAX 1024 /* the encoded list in a hello */
 #define STATEMENT_VERSION_BYTES_MAX  64
@@ -96,5 +97,14 @@
 #define CONTROL_VKEY_BYTES_MAX       512
 #define CONTROL_PERSONAL_BYTES_MAX   (8 * 1024)
 #define TERMINAL_SIDE_MAX            4096 /* columns or rows */
+
+/* client side: agent and command line */
+#define CLIENT_CONNECT_MS     20000 /* name, TCP and TLS together */
+#define CLIENT_ANSWER_MS      30000 /* until the head of an answer */
+#define CLIENT_BODY_MS        30000 /* between two pieces of a body */
+#define CLIENT_STOP_MS        500   /* a stop flag is looked at that often */
+#define CLIENT_READ_BYTES     (16 * 1024)
+#define WSCLIENT_BUFFER       (256 * 1024) /* each direction of a channel, at both of its ends */
+#define CLIENT_BODY_BYTES_MAX (16 * 1024 * 1024) /* of an answer kept in memory */
 
 #endif
