@@ -9,9 +9,12 @@
 #include "core/filter.h"
 #include "core/rows.h"
 
-#define NAME_BYTES     136  /* account, display and machine names */
-#define TEXT_ROW_BYTES 1032 /* reasons and notes */
-#define LABELS_BYTES   1040 /* canonical array of str, as recorded */
+/* Members have room for the longest that is recorded (core/limits.h); longer ones of an odd log are
+ * cut between two code points, lists that are too long left out. */
+#define NAME_BYTES     200  /* account, display and machine names */
+#define TEXT_ROW_BYTES 4008 /* reasons and notes */
+#define LABELS_BYTES   4240 /* canonical array of str, as recorded */
+#define ALLOW_BYTES    2960 /* canonical array of str, as recorded */
 #define ADDRESS_BYTES  48
 
 struct user_row {
@@ -23,15 +26,18 @@ struct user_row {
     char name[NAME_BYTES], display[NAME_BYTES];
 };
 
+/* The nil id's row says nothing but the allow list for all machines (allow, allow_seq). */
 struct machine_row {
     struct id machine, connection, code, issuer; /* code, issuer: of a guest */
+    struct id bound_key;                         /* the API key that bound the device */
     uint64_t changed_seq, allow_seq;
     int64_t added_us, seen_us; /* seen: last connect or disconnect; online: now */
     bool guest, bound, online, removed;
-    char name[NAME_BYTES], host[NAME_BYTES], os[NAME_BYTES], version[64], address[ADDRESS_BYTES];
+    bool named; /* by people: then the agent's own name for itself does not replace it */
+    char name[NAME_BYTES], host[NAME_BYTES], os[NAME_BYTES], version[72], address[ADDRESS_BYTES];
     char note[TEXT_ROW_BYTES];
     uint16_t labels_len, services_len, allow_len;
-    uint8_t labels[LABELS_BYTES], services[LABELS_BYTES], allow[2048];
+    uint8_t labels[LABELS_BYTES], services[LABELS_BYTES], allow[ALLOW_BYTES];
 };
 
 enum code_state { CODE_LIVE = 1, CODE_REDEEMED, CODE_EXPIRED, CODE_REVOKED };
@@ -59,30 +65,31 @@ struct family_row { /* a login and its refresh tokens */
     struct id family, user;
     int64_t opened_us, refreshed_us, ended_us, expires_us;
     uint64_t n;
-    bool live;
+    bool live; /* not ended by an event: past expires_us (or idle) it is over all the same */
     char why[32], address[ADDRESS_BYTES], user_agent[264];
 };
 
 struct session_row {
     struct id session, owner, machine;
-    uint64_t events; /* N so far */
+    uint64_t events; /* so far: the largest N + 1 */
     int64_t requested_us, opened_us, ended_us, expires_us;
-    uint64_t to_agent_bytes, to_technician_bytes, channels;
-    uint32_t state; /* enum session_state of core/facts.h */
-    bool bytes_known;
+    uint64_t to_agent_bytes, to_technician_bytes, channels; /* bytes: of closed channels */
+    uint32_t state;                                         /* enum session_state of core/facts.h */
+    bool bytes_known; /* false: left open by a server that was killed */
     char why[32], consent_mode[16], reason[TEXT_ROW_BYTES];
-    char owner_name[NAME_BYTES], machine_name[NAME_BYTES];
+    char owner_name[NAME_BYTES], machine_name[NAME_BYTES]; /* as they are called now */
 };
 
 struct channel_row {
     struct id channel, session;
     int64_t attached_us, opened_us, closed_us;
     uint64_t to_agent_bytes, to_technician_bytes;
-    bool has_exit, cosigned;
+    bool has_exit, cosigned; /* cosigned: the agent signed for the close */
     int64_t exit_status;
     char service[72], why[32];
 };
 
+#define VIEWS_MINUTE_US 60000000
 struct minute_row { /* statistics of one minute of eff time */
     uint64_t events, logins, logins_failed, refusals, sessions, agents;
 };
@@ -90,7 +97,8 @@ struct minute_row { /* statistics of one minute of eff time */
 /* The fold, to be handed to the store's projector. Deterministic and total. */
 struct view_fold views_fold_port(void);
 
-/* Look-ups: ERR_NOT_FOUND. */
+/* Look-ups: ERR_NOT_FOUND. ERR_MALFORMED: the views on disk are not what they should be (here and
+ * below). Names compare as account names do: ASCII case folded. */
 MUST_USE enum err views_user(const struct rows *r, const struct id *user, struct user_row *out);
 MUST_USE enum err views_user_named(const struct rows *r, struct span name, struct user_row *out);
 MUST_USE enum err views_machine(
@@ -100,10 +108,10 @@ MUST_USE enum err views_session(
     const struct rows *r, const struct id *session, struct session_row *out);
 
 /* Lists, newest first (by when they were made; ids break ties). `after` (NULL: from the newest) is
- * the position of the last item of the page before: VIEWS_POSITION_BYTES opaque bytes, which each()
- * gets with every row. Stops when each() says false. Rows that `keep` (may be NULL) declines are
- * skipped, at most VIEWS_LOOKED_MAX of them a call: *more then says that the list goes on, and
- * *last where. */
+ * page.last of the page before: VIEWS_POSITION_BYTES opaque bytes; any bytes are safe. At most
+ * `limit` rows go to each(), and at most VIEWS_LOOKED_MAX rows are looked at, those that are left
+ * out included, so a page may be short, even empty, and the list still go on: `more` says whether,
+ * `last` where. When each() says false that row was the last, and `more` is true. */
 #define VIEWS_POSITION_BYTES 24
 #define VIEWS_LOOKED_MAX     2000
 struct views_position {
@@ -112,12 +120,13 @@ struct views_position {
 struct views_page {
     const struct views_position *after;
     uint32_t limit;
-    bool more;
+    bool more; /* out, as is last */
     struct views_position last;
 };
 MUST_USE enum err views_users(const struct rows *r, struct views_page *page,
     bool (*each)(void *arg, const struct user_row *row), void *arg);
-/* filter may be NULL. issuer (may be NULL): guests of other issuers are left out. */
+/* filter may be NULL. issuer (may be NULL): guests of other issuers are left out. Removed machines
+ * are in no list, only looked up. */
 MUST_USE enum err views_machines(const struct rows *r, struct views_page *page,
     const struct filter *filter, const struct id *issuer, int64_t now_us,
     bool (*each)(void *arg, const struct machine_row *row), void *arg);
@@ -132,20 +141,29 @@ MUST_USE enum err views_families(const struct rows *r, struct views_page *page,
     const struct id *user, bool (*each)(void *arg, const struct family_row *row), void *arg);
 MUST_USE enum err views_sessions(const struct rows *r, struct views_page *page,
     const struct id *owner, bool (*each)(void *arg, const struct session_row *row), void *arg);
+/* Oldest first; at most VIEWS_LOOKED_MAX. */
 MUST_USE enum err views_channels(const struct rows *r, const struct id *session,
     bool (*each)(void *arg, const struct channel_row *row), void *arg);
 
-/* Events by index: all that are given must hold (the most selective index drives). Ascending by
- * seq, from `after` + 1 (0 with has_after false: from the start). each() gets seqs only: records
- * are read from the log. At most `limit`, and at most VIEWS_LOOKED_MAX index entries a call: *next
- * says where to go on, *more whether there is more. */
+/* Statistics: the minutes from <= minute < to that had events, oldest first, at most limit of them
+ * (and VIEWS_LOOKED_MAX). 0: open. minute_us: when the minute began. */
+MUST_USE enum err views_minutes(const struct rows *r, int64_t from_us, int64_t to_us,
+    uint32_t limit, bool (*each)(void *arg, int64_t minute_us, const struct minute_row *row),
+    void *arg);
+
+/* Events by index: all that are given must hold, whichever index is the most selective. Ascending
+ * by seq, from `after` + 1 (has_after false: from the start). each() gets seqs only: records are
+ * read from the log. At most `limit`, and at most about VIEWS_LOOKED_MAX index entries a call, so a
+ * page may be short, even empty, and there still be more. *next: the next call's `after`; also when
+ * *more is false, for who waits for new events. When each() says false that seq was the last, and
+ * *more is true. */
 struct events_query {
     bool has_type, has_user, has_machine, has_session, has_address;
     uint32_t type_count;
     uint32_t types[16];
     struct id user, machine, session; /* user: actor or subject */
     uint8_t address[16];
-    int64_t from_us, to_us; /* eff; 0: open */
+    int64_t from_us, to_us; /* from <= eff < to; 0: open */
     bool has_after;
     uint64_t after;
     uint32_t limit;
