@@ -14,7 +14,7 @@ buffer_room(struct buffer *buffer, size_t more)
     if (more > SIZE_MAX / 4 || len > SIZE_MAX / 4)
         return NULL;
     /* Moving to the front pays only while what moves is small beside what was taken already. */
-    if (cap - len >= more && len <= buffer->start) {
+    if (buffer->ptr != NULL && cap - len >= more && len <= buffer->start) {
         memmove(buffer->ptr, buffer_bytes(buffer), len);
     } else {
         cap = cap < BUFFER_LEAST ? BUFFER_LEAST : cap;

@@ -106,7 +106,7 @@ bind_failed(const struct http_listen *listen, enum err err, char *why, size_t wh
 enum err
 listener_probe(struct http_listen *listen, uint16_t *port, char *why, size_t why_len)
 {
-    union listen_address address;
+    union listen_address address = {0};
     socklen_t len = sizeof(address);
     enum err err;
     int fd;
@@ -216,7 +216,7 @@ static void
 on_callers(uv_poll_t *poll, int status, int events)
 {
     struct listener *listener = poll->data;
-    union listen_address from;
+    union listen_address from = {0};
     union conn_peer peer;
     socklen_t len;
     int fd;
