@@ -189,7 +189,7 @@ conn_write_some(struct conn *conn, const uint8_t *bytes, size_t len)
     } else {
         conn->write_wants_read = false;
         switch (tls_write(conn->tls, bytes, len, &written)) {
-        case TLS_DONE: break;
+        case TLS_DONE:
         case TLS_WANT_WRITE: break;
         case TLS_WANT_READ: conn->write_wants_read = true; break;
         case TLS_EOF:
