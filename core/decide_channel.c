@@ -242,7 +242,7 @@ close_channel(const struct command *cmd, const struct facts *facts, struct decis
 
     if (!from_relay(cmd, out))
         return;
-    if (facts->channel.closed || (lives && !facts->channel.found)) {
+    if (!facts->channel.found || facts->channel.closed) {
         decision_refuse(out, REFUSE_NOT_FOUND, NULL, NULL);
         return;
     }
@@ -315,6 +315,8 @@ detach(const struct command *cmd, const struct facts *facts, struct decision *ou
     d->subject = decide_session_subject(s);
     draft_number(d, FIELD_N, s->n);
     draft_word(d, FIELD_WHY, cmd->detach.why);
+    if (!id_is_nil(&cmd->detach.channel))
+        draft_id(out, d, FIELD_CHANNEL, &cmd->detach.channel);
     out->reply.session = s->session;
 }
 

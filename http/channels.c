@@ -672,7 +672,8 @@ channel_attest(struct channel *c, const struct agent_said *said)
 
     if (cmd == NULL)
         return;
-    cmd->caller.kind = CALLER_SERVER;
+    cmd->caller.kind = CALLER_AGENT;
+    cmd->caller.machine = c->place.machine;
     cmd->attest_channel.session = c->place.session;
     cmd->attest_channel.channel = c->place.channel;
     fill_said(cmd, said, &cmd->attest_channel.said);
