@@ -256,7 +256,7 @@ closes(void **state)
     F.session = (struct session_fact){0};
     F.channel = (struct channel_fact){0};
     F.machine = (struct machine_fact){0};
-    expect("of a forgotten session", CLOSED(" session:s", "", " agent_why=unknown_device"));
+    expect("of a forgotten session: no fold could place it", "refused not_found\n");
     given_close();
     F.channel.closed = true;
     expect("twice", "refused not_found\n");
