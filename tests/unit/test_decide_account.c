@@ -138,6 +138,7 @@ refreshes(void **state)
         "token.refreshed by user id:u login:f @N on user:u, family=f token_n=4 | user of:u "
         "address=192.0.2.1 user_agent=ua (policy)\n"
         "reply user:u login:f role:technician n:4 issued:+0s expires:+900s\n");
+    assert_int_equal(decided.limit.count, 1);
     F.refresh.n = 2;
     F.family.rotated_us = NOW_US - 29 * US_PER_S;
     expect("the one before, at once, from the same network: the newest again",
@@ -287,14 +288,12 @@ ownership(void **state)
     F.machine = machine_of('m');
     expect("a machine", "reply user:u login:f role:technician\n");
     F.machine.guest = true;
-    run(&decided, 1);
-    assert_int_equal(decided.refusal, REFUSE_NOT_FOUND);
+    expect("another's guest", NOT_YOURS(" machine:m", "machine_read"));
     F.machine.added_by = id_of('u');
     expect("their own guest", "reply user:u login:f role:technician\n");
     given_authorize(ROLE_TECHNICIAN, ACTION_TOKEN_READ);
     C.authorize.target_user = id_of('v');
-    run(&decided, 1);
-    assert_int_equal(decided.refusal, REFUSE_NOT_FOUND);
+    expect("another's tokens", NOT_YOURS(" user:v", "token_read"));
     C.authorize.target_user = id_of('u');
     expect("their own tokens", "reply user:u login:f role:technician\n");
 }
@@ -379,6 +378,11 @@ rejections(void **state)
     given(CMD_REJECT_TOKEN);
     C.reject_token.why = "bad_signature";
     expect("bad", "refused token_invalid\n" REJECTED("", "bad_signature"));
+    assert_int_equal(decided.limit.count, 1);
+    by_token(ROLE_TECHNICIAN);
+    expect("the bearer is nobody, whomever the token names",
+        "refused token_invalid\n" REJECTED(" user:u", "bad_signature"));
+    given(CMD_REJECT_TOKEN);
     C.reject_token.why = "expired";
     expect("expired", "refused token_expired\n" REJECTED("", "expired"));
     C.reject_token.forged = true;
@@ -400,6 +404,7 @@ passwords(void **state)
     expect("an attempt",
         "password.attempted by user id:u login:f @N on user:u, | user of:u address=192.0.2.1 "
         "user_agent=ua (policy)\nreply user:u attempt:100 verifier:4\n");
+    assert_int_equal(decided.limit.count, 1);
     exhaust(RULE_PASSWORD_USER, 3);
     expect("too often", "refused too_often counted\n");
     by_nobody();
@@ -435,6 +440,10 @@ password_conclusions(void **state)
     ending('s', SESSION_OPEN);
     F.ending[0].family = id_of('g');
     ending('k', SESSION_OPEN); /* of the login that asks: it stays */
+    ending('e', SESSION_ENDED);
+    F.ending[2].family = id_of('g');
+    F.ending[3] = session_of('x', SESSION_OPEN); /* beyond the count */
+    F.ending[3].family = id_of('g');
     expect("proven",
         "password.changed by user id:u login:f @N on user:u, attempt=90 verifier_version=5 | user "
         "of:u address=192.0.2.1 user_agent=ua\n" ENDED(

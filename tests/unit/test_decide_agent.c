@@ -113,6 +113,7 @@ not_admitted(void **state)
     expect("unbound", REJECTED("device_unknown", " machine:m", "device", "device_unknown"));
     given_admission(CREDENTIAL_DEVICE);
     C.admit_agent.credential = (enum credential)9;
+    by_agent();
     expect("no credential of ours", REJECTED("bad_value", " machine:m", "none", "credential"));
 }
 
@@ -174,6 +175,12 @@ greeted_by_key(void **state)
         "refused device_mismatch\nagent.alarmed by nobody @N on machine:m, rule=second_device\n"
         "agent.rejected by nobody @N on machine:m, credential=key why=second_device" SEALED_MONTH
         " (policy)\n");
+    by_agent();
+    expect("who is refused is nobody",
+        "refused device_mismatch\nagent.alarmed by nobody @N on machine:m, rule=second_device\n"
+        "agent.rejected by nobody @N on machine:m, credential=key why=second_device" SEALED_MONTH
+        " (policy)\n");
+    by_nobody();
     memset(F.machine.device_key, 'd', 32);
     expect("the same device with its spent key",
         CONNECTED("m", "key", "0", "") "reply id:m machine:m connection:y\n");
@@ -239,6 +246,7 @@ gone(void **state)
     ending('t', SESSION_REQUESTED);
     ending('o', SESSION_OPEN);
     F.ending[2].agent_connection = id_of('y');
+    F.ending[3] = session_of('b', SESSION_OPEN); /* beyond the count */
     expect("with what was open over it",
         "agent.disconnected by agent id:m @N on machine:m, connection=x why=closed\n"
         "session.ended by agent id:m @N on session:s machine:m user:u, n=5 total=6 why=agent_gone "

@@ -61,6 +61,7 @@ attaches_refused(void **state)
     given_attach();
     F.ticket.used = true;
     expect("used", ATTACH_REFUSED("ticket_invalid", "ticket_used"));
+    assert_int_equal(decided.limit.count, 1);
     given_attach();
     F.ticket.expires_us = NOW_US;
     expect("expired", ATTACH_REFUSED("ticket_invalid", "ticket_expired"));
@@ -163,6 +164,12 @@ channels_refused(void **state)
     given_channel();
     F.ticket.mac_ok = false;
     expect("no ticket of ours", CHANNEL_REFUSED("ticket_invalid", "", "ticket_invalid"));
+    assert_int_equal(decided.limit.count, 1);
+    by_agent();
+    expect("who is refused is nobody", CHANNEL_REFUSED("ticket_invalid", "", "ticket_invalid"));
+    given_channel();
+    F.machine.removed = true;
+    expect("its machine is gone", CHANNEL_REFUSED("ticket_invalid", REAL, "other_machine"));
     given_channel();
     F.ticket.kind = 1;
     expect("a technician's", CHANNEL_REFUSED("ticket_invalid", REAL, "ticket_kind"));

@@ -75,6 +75,7 @@ register_attempts(void **state)
     (void)state;
     given_newcomer();
     expect("invited", ATTEMPTED(" invite=i") "reply role:auditor attempt:100\n");
+    assert_int_equal(decided.limit.count, 1);
     F.account_name_free = false;
     expect("name taken",
         "refused name_taken (account_name)\n" ATTEMPTED(" invite=i") REFUSED("100", "name_taken"));

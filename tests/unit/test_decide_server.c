@@ -108,6 +108,7 @@ stopped(void **state)
     F.stopping = true;
     C.stop_server.why = "signal";
     ending('t', SESSION_REQUESTED);
+    ending('e', SESSION_ENDED);
     expect("with what is open",
         "session.ended by server on session:t machine:m user:u, n=1 total=2 why=server_stopped "
         "channels=0 to_agent_bytes=0 to_technician_bytes=0\n"

@@ -180,6 +180,17 @@ tickets(void **state)
     expect("for one that is off", "refused service_off\n");
     C.issue_ticket.service = span_str("tcp:we");
     expect("for the beginning of a name", "refused service_off\n");
+    C.issue_ticket.service =
+        span_str("tcp:0123456789012345678901234567890123456789012345678901234567890");
+    assert_int_equal(C.issue_ticket.service.len, 65);
+    C.issue_ticket.service.len = 64;
+    F.machine.services =
+        strings("tcp:012345678901234567890123456789012345678901234567890123456789");
+    expect("for a longer name than a ticket holds", "refused service_off\n");
+    C.issue_ticket.service.len = 63;
+    F.machine.services = strings("tcp:01234567890123456789012345678901234567890123456789012345678");
+    run(&decided, 1);
+    assert_int_equal(decided.refusal, REFUSE_NONE);
     F.machine.services = (struct span){0};
     expect("none is on", "refused service_off\n");
     given_ticket();
@@ -265,9 +276,14 @@ notes(void **state)
     C.note_session.note = span_str("rebooted");
     expect("by its owner", "session.noted" BY_USER " session:s machine:m user:u, n=5" SEALED
                            " | machine of:m note=rebooted\nreply id:s session:s\n");
+    F.session.owner = id_of('v');
+    F.caller.role = ROLE_ADMIN;
+    expect("another's, by an admin",
+        "session.noted" BY_USER " session:s machine:m user:v, n=5" SEALED
+        " | machine of:m note=rebooted\nreply id:s session:s\n");
     F.session.state = SESSION_ENDED;
     expect("too late: the total is said", "refused session_ended\n");
-    F.session.owner = id_of('v');
+    F.caller.role = ROLE_TECHNICIAN;
     expect("another's", NOT_YOURS(" session:s machine:m user:v", "session_note"));
     F.session.found = false;
     expect("unknown", "refused not_found\n");
