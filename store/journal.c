@@ -31,16 +31,19 @@ struct journal {
     struct job jobs[UNDER_WAY_MAX];
 
     _Atomic uint64_t durable;
-    pthread_mutex_t keys_lock; /* rotation against rotation */
-    struct tile_writer tree;   /* the writer's */
+    pthread_mutex_t announcing; /* held while listeners are called, and for ever after a failure */
+    pthread_mutex_t keys_lock;  /* rotation against rotation */
+    struct tile_writer tree;    /* the writer's */
     struct note_signer *signer;
     pthread_t signer_thread, writer_thread;
     bool signer_started, writer_started;
 };
 
+/* The other thread may have a sound batch to announce: too late, once this has begun. */
 static _Noreturn void
-failed(const struct journal *j, const char *what, enum err err, const char *error)
+failed(struct journal *j, const char *what, enum err err, const char *error)
 {
+    pthread_mutex_lock(&j->announcing);
     state_failstop(j->config.state, what, error,
         err == ERR_FULL ? "Make room on the disk." : "Check the disk and its connection.");
 }
@@ -312,9 +315,11 @@ switch_keys(struct journal *j, const struct batch *b, struct keypair *old, enum 
 static void
 announce(struct journal *j, uint64_t size)
 {
+    pthread_mutex_lock(&j->announcing);
     atomic_store(&j->durable, size);
     for (uint32_t i = 0; i < j->config.listener_count; i++)
         j->config.listeners[i].durable(j->config.listeners[i].ctx, size);
+    pthread_mutex_unlock(&j->announcing);
 }
 
 /* What may go now that its successor is durable. */
@@ -422,6 +427,7 @@ journal_start(const struct journal_config *config, struct journal **out, struct 
     j->config = *config;
     pthread_mutex_init(&j->lock, NULL);
     pthread_mutex_init(&j->keys_lock, NULL);
+    pthread_mutex_init(&j->announcing, NULL);
     pthread_cond_init(&j->changed, NULL);
     if ((err = load_tree(j, why)) != OK)
         goto out;
@@ -464,6 +470,7 @@ journal_stop(struct journal *j)
         free(j->jobs[i].leaves);
     }
     pthread_cond_destroy(&j->changed);
+    pthread_mutex_destroy(&j->announcing);
     pthread_mutex_destroy(&j->keys_lock);
     pthread_mutex_destroy(&j->lock);
     free(j);

@@ -111,6 +111,11 @@ loglmdb_open(const struct state *st, const struct loglmdb_options *options, stru
         goto out;
     if ((err = open_tables(log, options, why)) != OK)
         goto out;
+    if (options->create && !state_sync_folder(st, "log")) {
+        complain(why, "cannot sync %s: %s; check the disk", log->path, strerror(errno));
+        err = ERR_IO;
+        goto out;
+    }
     if (!log->read_only && (err = force_sync(log, why)) != OK)
         goto out;
     if (!log->read_only) /* a verifier wants to see what does not fit together */

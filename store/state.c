@@ -279,10 +279,14 @@ fill_folder(struct state *st, struct complaint *why)
     int n = snprintf(line, sizeof(line), "%s\n", st->origin);
 
     for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
-        if (mkdirat(st->dir_fd, folders[i], 0700) != 0 || fsync(st->dir_fd) != 0) {
+        if (mkdirat(st->dir_fd, folders[i], 0700) != 0) {
             complain(why, "cannot make %s/%s: %s", st->path, folders[i], strerror(errno));
             return ERR_IO;
         }
+    }
+    if (!state_sync_folder(st, ".") || !state_sync_folder(st, "..")) {
+        complain(why, "cannot sync %s: %s; check the disk", st->path, strerror(errno));
+        return ERR_IO;
     }
     return state_file_write(st, "origin", span_of(line, (size_t)n), why);
 }

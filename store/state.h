@@ -79,6 +79,8 @@ MUST_USE enum err state_file_read(const struct state *st, const char *name, uint
 MUST_USE enum err state_file_write(
     const struct state *st, const char *name, struct span bytes, struct complaint *why);
 MUST_USE enum err state_file_wipe(const struct state *st, const char *name, struct complaint *why);
+/* Makes names in a folder of the state folder durable ("." is itself). False: errno tells. */
+MUST_USE bool state_sync_folder(const struct state *st, const char *folder);
 
 /* The kernel's boot id (36 characters and NUL), which tells a restart of the process from one of
  * the machine. */

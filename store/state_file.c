@@ -79,25 +79,30 @@ write_all(int fd, struct span bytes)
     return true;
 }
 
+bool
+state_sync_folder(const struct state *st, const char *folder)
+{
+    int fd = openat(st->dir_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok = fd >= 0 && fsync(fd) == 0;
+
+    if (fd >= 0)
+        close(fd);
+    return ok;
+}
+
 /* Syncs the folder that `name` is in. */
 static bool
-sync_folder(const struct state *st, const char *name)
+sync_folder_of(const struct state *st, const char *name)
 {
     const char *slash = strrchr(name, '/');
     char folder[64];
-    bool ok;
-    int fd;
 
     if (slash == NULL)
         return fsync(st->dir_fd) == 0;
     INVARIANT((size_t)(slash - name) < sizeof(folder));
     memcpy(folder, name, (size_t)(slash - name));
     folder[slash - name] = '\0';
-    fd = openat(st->dir_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    ok = fd >= 0 && fsync(fd) == 0;
-    if (fd >= 0)
-        close(fd);
-    return ok;
+    return state_sync_folder(st, folder);
 }
 
 enum err
@@ -117,7 +122,7 @@ state_file_write(const struct state *st, const char *name, struct span bytes, st
     ok = write_all(fd, bytes) && fsync(fd) == 0;
     if (close(fd) != 0 || !ok)
         goto failed;
-    if (renameat(st->dir_fd, temp, st->dir_fd, name) == 0 && sync_folder(st, name))
+    if (renameat(st->dir_fd, temp, st->dir_fd, name) == 0 && sync_folder_of(st, name))
         return OK;
 failed:
     complain(why, "cannot write %s/%s: %s; check the disk", st->path, name, strerror(errno));
@@ -142,7 +147,7 @@ state_file_wipe(const struct state *st, const char *name, struct complaint *why)
     ok = ok && fdatasync(fd) == 0;
     if (close(fd) != 0 || !ok)
         goto failed;
-    if (unlinkat(st->dir_fd, name, 0) == 0 && sync_folder(st, name))
+    if (unlinkat(st->dir_fd, name, 0) == 0 && sync_folder_of(st, name))
         return OK;
 failed:
     complain(why, "cannot overwrite %s/%s: %s", st->path, name, strerror(errno));

@@ -28,6 +28,8 @@ struct fixture {
     struct hash prev;             /* of the next event */
     uint64_t next_seq;
     int64_t eff_us;
+    uint64_t map_bytes; /* of the log; 0: the default */
+    bool doctor;        /* opens also after a fail-stop */
     struct complaint why;
 };
 
@@ -174,7 +176,7 @@ fixture_journal(struct fixture *f)
 static inline void
 fixture_create(struct fixture *f)
 {
-    struct loglmdb_options options = {.create = true};
+    struct loglmdb_options options = {.create = true, .map_bytes = f->map_bytes};
     struct keys_opening opening;
     struct fields data = {0};
     struct batch *b;
@@ -216,12 +218,12 @@ fixture_resume(struct fixture *f)
     f->eff_us = ev.eff_us;
 }
 
-/* What `gatehouse serve` does. */
+/* What `gatehouse serve` does, up to the journal. */
 static inline void
-fixture_open(struct fixture *f)
+fixture_open_store(struct fixture *f)
 {
-    struct state_options exclusive = {.exclusive = true};
-    struct loglmdb_options options = {0};
+    struct state_options exclusive = {.exclusive = true, .doctor = f->doctor};
+    struct loglmdb_options options = {.map_bytes = f->map_bytes};
 
     FIXTURE_OK(f, state_open(f->dir, &exclusive, &f->state, &f->why));
     FIXTURE_OK(f, loglmdb_open(&f->state, &options, &f->log, &f->why));
@@ -229,6 +231,12 @@ fixture_open(struct fixture *f)
     FIXTURE_OK(f, keys_load(&f->state, &f->chain.now, &f->keys, &f->why));
     FIXTURE_OK(f, keystore_open(&f->state, &f->keystore, &f->why));
     fixture_resume(f);
+}
+
+static inline void
+fixture_open(struct fixture *f)
+{
+    fixture_open_store(f);
     fixture_journal(f);
 }
 
