@@ -18,6 +18,7 @@ struct agents;   /* agents.c: control connections of one loop */
 struct channels; /* channels.c: channels of one loop */
 struct cuts;     /* cuts.c */
 struct directory;
+struct routes;
 
 /* What only one loop touches. */
 struct app_loop {
@@ -54,6 +55,7 @@ struct app {
     struct proofpool *proofs;
     struct directory *directory;
     struct cuts *cuts;
+    struct routes *routes; /* routes.c: what all requests share */
     struct keyring *keyring;
     struct views_port views;
     struct log_port log;

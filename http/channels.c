@@ -496,8 +496,8 @@ channels_attach_request(struct loop *loop, struct ref ref, const struct request 
             "Sec-WebSocket-Protocol");
         return;
     }
-    if (service.len > SERVICE_BYTES_MAX - 1 ||
-        (cmd = command_new(CMD_ATTACH, CALLER_ARENA + TICKET_BYTES_MAX + SERVICE_BYTES_MAX)) ==
+    if (service.len > PLACE_SERVICE_BYTES - 1 ||
+        (cmd = command_new(CMD_ATTACH, CALLER_ARENA + TICKET_BYTES_MAX + PLACE_SERVICE_BYTES)) ==
             NULL) {
         reply_no(loop, ref, PROBLEM_NOT_FOUND, NULL, NULL);
         return;

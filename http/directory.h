@@ -8,7 +8,7 @@
 #include "core/event.h"
 #include "core/ref.h"
 
-#define SERVICE_BYTES_MAX 64
+#define PLACE_SERVICE_BYTES 64
 
 struct agent_place {
     struct id machine, connection;
@@ -20,7 +20,7 @@ struct agent_place {
 struct channel_place {
     struct id channel, session, machine;
     uint8_t nonce[32]; /* the server nonce that the agent's channel statement must carry */
-    char service[SERVICE_BYTES_MAX];
+    char service[PLACE_SERVICE_BYTES];
     unsigned loop;
     bool settled; /* closed for good */
 };

@@ -7,8 +7,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "core/password.h"
-
 #define PROOF_PASSWORD_MAX 1024
 #define PROOF_NICE         5
 
@@ -58,7 +56,9 @@ proof_run(struct proof_job *job)
 
     if (job->kind == PROOF_VERIFY)
         job->proven = password_verify(job->verifier, password);
-    else
+    else if (job->judge)
+        job->fault = password_judge(password, span_str(job->account));
+    if (job->kind == PROOF_HASH && job->fault == PASSWORD_FINE)
         job->proven = password_hash(password, job->verifier) == OK;
 }
 

@@ -4,6 +4,8 @@
 #ifndef HTTP_PROOFPOOL_H
 #define HTTP_PROOFPOOL_H
 
+#include "core/limits.h"
+#include "core/password.h"
 #include "http/loop.h"
 
 #define PROOF_THREADS_MAX 2
@@ -18,8 +20,11 @@ struct proof_job {
     enum proof_kind kind;
     char *password; /* guarded (sodium_malloc), the job's own; wiped when the job is freed */
     size_t password_len;
-    char verifier[PROOF_TEXT_MAX]; /* PROOF_VERIFY: in; PROOF_HASH: out */
-    bool proven;                   /* PROOF_VERIFY: the answer; PROOF_HASH: it worked */
+    char verifier[PROOF_TEXT_MAX];       /* PROOF_VERIFY: in; PROOF_HASH: out */
+    bool proven;                         /* PROOF_VERIFY: the answer; PROOF_HASH: it worked */
+    bool judge;                          /* PROOF_HASH: only if it is a good password */
+    char account[ACCOUNT_BYTES_MAX + 1]; /* judge: what it must not be built around */
+    enum password_fault fault;           /* judge: why it was not hashed */
     /* Called on `loop` when done; the job is freed after it returns. */
     void (*done)(struct loop *loop, struct ref ref, struct proof_job *job);
     struct loop *loop;
