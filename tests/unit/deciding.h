@@ -505,8 +505,11 @@ check_always(const char *what)
     assert_memory_equal(decided.arena, dirty.arena, dirty.arena_len);
     assert_memory_equal(decided.reply.secret, dirty.reply.secret, sizeof(dirty.reply.secret));
     assert_memory_equal(decided.reply.nonce, dirty.reply.nonce, sizeof(dirty.reply.nonce));
-    assert_int_equal(decided.limit.count, dirty.limit.count);
-    assert_int_equal(decided.limit.frees_us, dirty.limit.frees_us);
+    assert_ptr_equal(decided.field, dirty.field);
+    assert_ptr_equal(decided.detail, dirty.detail);
+    assert_memory_equal(&decided.limit, &dirty.limit, sizeof(dirty.limit));
+    assert_int_equal(decided.cause_count, dirty.cause_count);
+    assert_memory_equal(decided.cause, dirty.cause, sizeof(dirty.cause));
 }
 
 static inline void
@@ -514,6 +517,7 @@ expect(const char *what, const char *want)
 {
     static struct writing w;
 
+    memset(&decided, 0, sizeof(decided));
     run(&decided, 1);
     write_out(&decided, &w);
     if (strcmp(w.text, want) != 0)

@@ -53,6 +53,7 @@ codes_issued(void **state)
     expect("by an auditor", NOT_THEIR_ROLE("code_issue"));
     by_cli();
     expect("by no user", "refused not_allowed\n");
+    assert_non_null(strstr(decided.detail, "log in first"));
 }
 
 /* Other entropy, other digits: so the ledger may ask again when they are a living code's. */

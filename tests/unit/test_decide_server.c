@@ -275,7 +275,8 @@ every_command_is_decided(void **state)
     (void)state;
     for (int kind = CMD_NONE + 1; kind < CMD_COUNT; kind++) {
         given((enum command_kind)kind);
-        C.reject_token.why = "bad";
+        if (kind == CMD_REJECT_TOKEN)
+            C.reject_token.why = "bad";
         F.stopping = true;
         run(&decided, 1);
         if (decided.refusal == REFUSE_STOPPING) {
@@ -285,6 +286,41 @@ every_command_is_decided(void **state)
         }
     }
     assert_int_equal(refused, ROWS(refused_while_stopping));
+    for (enum caller_kind kind = CALLER_CLI; kind <= CALLER_SERVER; kind++) {
+        given(CMD_VALIDATE_CODE);
+        C.caller.kind = kind;
+        F.stopping = true;
+        run(&decided, 1);
+        assert_int_equal(
+            decided.refusal, kind == CALLER_AGENT ? REFUSE_STOPPING : REFUSE_CODE_INVALID);
+    }
+}
+
+/* A secret of one command must not lie about for the next to find. */
+static void
+scratch_is_wiped(void **state)
+{
+    (void)state;
+    given(CMD_OPEN_LOG);
+    by_cli();
+    F.log_empty = true;
+    C.open_log.origin = "gatehouse.test";
+    run(&decided, 1);
+    assert_true(decided.arena_len >= 4 * 32);
+    given(CMD_ACCEPT_CLOCK);
+    by_cli();
+    run(&decided, 1);
+    assert_true(sodium_is_zero(decided.arena, sizeof(decided.arena)));
+    assert_true(sodium_is_zero((const uint8_t *)&decided.reply, sizeof(decided.reply)));
+    given(CMD_ADOPT_POLICY);
+    by_cli();
+    run(&decided, 1);
+    assert_string_equal(decided.field, "policy");
+    given(CMD_ACCEPT_CLOCK);
+    by_cli();
+    run(&decided, 1);
+    assert_null(decided.field);
+    assert_null(decided.detail);
 }
 
 int
@@ -303,6 +339,7 @@ main(void)
         cmocka_unit_test(secret_rotated),
         cmocka_unit_test(clock_accepted),
         cmocka_unit_test(every_command_is_decided),
+        cmocka_unit_test(scratch_is_wiped),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
