@@ -325,6 +325,11 @@ only_proven_tokens_and_tickets_name_things(void **state)
         proofs.refresh_family = id_n(FAMILY);
         gather(s, cmd);
         assert_string_equal(found(), proven ? "FA" : "");
+        cmd = command_by(CMD_REFRESH_TOKEN, TECH, FAMILY); /* nor the caller's in its place */
+        proofs.refresh = (struct refresh_fact){true, proven != 0, 3};
+        proofs.refresh_family = id_n(OTHER);
+        gather(s, cmd);
+        assert_string_equal(found(), proven ? "CTFA" : "CT");
         for (enum command_kind k = CMD_ATTACH; k <= CMD_OPEN_CHANNEL; k++) {
             cmd = command(k);
             proofs.ticket = (struct ticket_fact){.well_formed = true,
@@ -406,21 +411,20 @@ static void
 both_allow_lists_must_let_in(void **state)
 {
     static const char *const ten[] = {"192.0.2.0/24", "10.0.0.0/8", NULL};
-    static const char *const office[] = {"10.1.0.0/16", NULL};
+    static const char *const office[] = {"10.1.0.0/16", "172.16.0.0/12", NULL};
     static const struct {
         bool overall, own;
-        uint8_t second; /* 10.<second>.0.1; 0: no address */
+        uint8_t first, second; /* <first>.<second>.0.1; first 0: no address */
         bool restricted, allowed;
         uint32_t rule;
     } cases[] = {
-        {false, false, 1, false, true, 0},
-        {false, false, 0, false, true, 0},
-        {true, false, 1, true, true, ALLOW_RULE_OVERALL + 1},
-        {true, false, 0, true, false, 0},
-        {false, true, 1, true, true, 0},
-        {false, true, 2, true, false, 0},
-        {true, true, 1, true, true, 0},
-        {true, true, 2, true, false, ALLOW_RULE_OVERALL + 1},
+        {false, false, 10, 1, false, true, 0}, {false, false, 0, 0, false, true, 0},
+        {true, false, 10, 1, true, true, ALLOW_RULE_OVERALL + 1},
+        {true, false, 0, 0, true, false, 0}, {false, true, 10, 1, true, true, 0},
+        {false, true, 10, 2, true, false, 0}, {false, true, 172, 16, true, true, 1},
+        {true, true, 10, 1, true, true, 0},
+        {true, true, 10, 2, true, false, ALLOW_RULE_OVERALL + 1},
+        {true, true, 172, 16, true, false, 0}, /* the machine's list cannot widen the overall one */
     };
 
     (void)state;
@@ -428,7 +432,7 @@ both_allow_lists_must_let_in(void **state)
         struct story *s = story_full();
         struct command *cmd = command(CMD_GREET_AGENT);
         uint8_t address[16] = {
-            [10] = 0xFF, [11] = 0xFF, [12] = 10, [13] = cases[i].second, [15] = 1};
+            [10] = 0xFF, [11] = 0xFF, [12] = cases[i].first, [13] = cases[i].second, [15] = 1};
 
         for (int own = 0; own < 2; own++) {
             if (!(own ? cases[i].own : cases[i].overall))
@@ -440,7 +444,7 @@ both_allow_lists_must_let_in(void **state)
         }
         cmd->greet_agent.admitted =
             (struct admit_agent){.credential = CREDENTIAL_DEVICE, .machine = id_n(MACHINE)};
-        cmd->caller.has_address = cases[i].second != 0;
+        cmd->caller.has_address = cases[i].first != 0;
         memcpy(cmd->caller.address, address, sizeof(address));
         gather(s, cmd);
         if (facts.allow.restricted != cases[i].restricted ||

@@ -780,6 +780,8 @@ channels_open_count_and_close(void **state)
     tell_channel(s, EV_SESSION_ATTACHED, SES, CHAN2, TICKET + 2);
     tell_channel(s, EV_CHANNEL_OPENED, SES, CHAN2, 0);
     assert_int_equal(session(s, SES)->channels_open, 2);
+    tell_channel(s, EV_SESSION_DETACHED, SES, CHAN2, 0); /* an open one stays until it is closed */
+    assert_non_null(channel(s, CHAN2));
     tell_channel(s, EV_CHANNEL_CLOSED, SES, CHAN, 0);
     assert_true(channel(s, CHAN)->closed);
     assert_int_equal(session(s, SES)->channels_open, 1);
@@ -790,6 +792,9 @@ channels_open_count_and_close(void **state)
     assert_int_equal(session(s, SES)->to_agent_bytes, 10);
     tell_channel(s, EV_CHANNEL_ATTESTED, SES, CHAN, 0);
     assert_null(channel(s, CHAN));
+    tell_channel(s, EV_CHANNEL_CLOSED, SES, CHAN2, 0);
+    assert_int_equal(session(s, SES)->to_agent_bytes, 20);
+    assert_int_equal(session(s, SES)->to_technician_bytes, 2000);
     tell_channel(s, EV_SESSION_ATTACHED, SES, 803, TICKET); /* a ticket used before */
     story_end(s, 2);
 }
@@ -913,6 +918,24 @@ sessions_are_due_when(void **state)
         assert_int_equal(world_next_deadline(s->w) <= s->now, cases[i].why != NULL);
         story_end(s, 0);
     }
+}
+
+static void
+a_session_without_a_login_ends_with_its_owner(void **state)
+{
+    struct story *s = story_with_agent();
+
+    (void)state;
+    tell_requested(s, SES, MACHINE, TECH, 0);
+    assert_null(session_due_why(s->w, session(s, SES), s->now));
+    say_about_user(s, EV_USER_DISABLED, TECH);
+    told(s);
+    assert_string_equal(session_due_why(s->w, session(s, SES), s->now), "owner_gone");
+    assert_true(world_next_deadline(s->w) <= s->now);
+    say_about_user(s, EV_USER_ENABLED, TECH);
+    told(s);
+    assert_null(session_due_why(s->w, session(s, SES), s->now));
+    story_end(s, 0);
 }
 
 static void
@@ -1160,6 +1183,7 @@ main(void)
         cmocka_unit_test(a_session_forgotten_takes_its_channels_along),
         cmocka_unit_test(a_server_that_starts_clears_what_lived_in_the_old_one),
         cmocka_unit_test(sessions_are_due_when),
+        cmocka_unit_test(a_session_without_a_login_ends_with_its_owner),
         cmocka_unit_test(deadlines_move_with_what_they_depend_on),
         cmocka_unit_test(requests_wait_for_consent_so_long),
         cmocka_unit_test(guests_go_with_their_session),

@@ -98,6 +98,23 @@ a_slot_given_back_is_free_at_once(void **state)
     limits_fini(&l);
 }
 
+static void
+keys_are_given_up_in_the_order_of_their_last_use(void **state)
+{
+    struct policy p = policy_of(RULE_CODE_NET, 4, 60);
+    struct limits l;
+
+    (void)state;
+    limits_init(&l, &p);
+    take(&l, RULE_CODE_NET, 1, T0);
+    take(&l, RULE_CODE_NET, 2, T0 + 10 * S);
+    take(&l, RULE_CODE_NET, 1, T0 + 50 * S);
+    take(&l, RULE_CODE_NET, 3, T0 + 75 * S); /* the second is free again, the first is not */
+    assert_int_equal(l.windows[RULE_CODE_NET].keys.count, 2);
+    assert_int_equal(ask(&l, RULE_CODE_NET, 1, T0 + 75 * S).count, 1);
+    limits_fini(&l);
+}
+
 #define MODEL_KEYS  7
 #define MODEL_SLOTS 4096
 
@@ -191,10 +208,12 @@ another_policy_keeps_what_is_held_and_revives_nothing(void **state)
     limits_init(&l, &p);
     for (int i = 0; i < 4; i++)
         take(&l, RULE_CODE_NET, 1, T0 + i * 20 * S);
+    take(&l, RULE_CODE_NET, 2, T0);
     /* At T0 + 70 s the first is out. A longer window does not bring it back. */
     p = policy_of(RULE_CODE_NET, 8, 600);
     limits_adopt(&l, &p, T0 + 70 * S);
     assert_int_equal(ask(&l, RULE_CODE_NET, 1, T0 + 70 * S).count, 3);
+    assert_int_equal(ask(&l, RULE_CODE_NET, 2, T0 + 70 * S).count, 0);
     for (int i = 0; i < 5; i++)
         take(&l, RULE_CODE_NET, 1, T0 + (70 + i) * S);
     assert_int_equal(ask(&l, RULE_CODE_NET, 1, T0 + 80 * S).count, 8);
@@ -367,6 +386,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_fifth_passes_and_the_sixth_waits_for_the_first_to_leave),
         cmocka_unit_test(a_slot_given_back_is_free_at_once),
+        cmocka_unit_test(keys_are_given_up_in_the_order_of_their_last_use),
         cmocka_unit_test(windows_equal_a_model_that_keeps_everything),
         cmocka_unit_test(another_policy_keeps_what_is_held_and_revives_nothing),
         cmocka_unit_test(a_million_keys_share_one_bucket_when_the_table_is_full),

@@ -397,6 +397,52 @@ every_step_is_in_the_digest(void **state)
     story_end(s, 0);
 }
 
+static void
+digest_after(enum event_type type, int64_t later_s, struct hash *out)
+{
+    struct story *s = story_new();
+
+    say(s, type);
+    from(s, 7);
+    s->ev.actor.tags.account = tag_n(4);
+    by(s, ACTOR_USER, TECH, 0);
+    with_id(s, FIELD_INVITE, INVITE);
+    with_u(s, FIELD_EXPIRES_US, (uint64_t)(s->now + 100 * S));
+    if (type == EV_CODE_ISSUED)
+        s->ev.subject.code = id_n(CODE);
+    told(s);
+    world_digest(s->w, s->now + later_s * S, out);
+    story_end(s, 0);
+}
+
+/* Once it has expired, it is as if it had never been. */
+static void
+what_has_expired_is_in_no_digest(void **state)
+{
+    static const struct {
+        enum event_type type;
+        int64_t held_s;
+    } cases[] = {
+        {EV_AGENT_REJECTED, 60},
+        {EV_LOGIN_ATTEMPTED, 900},
+        {EV_PASSWORD_ATTEMPTED, 60},
+        {EV_TOKEN_REJECTED, 60},
+        {EV_INVITE_ISSUED, 100},
+        {EV_CODE_ISSUED, 100},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ROWS(cases); i++) {
+        struct hash held, gone, never;
+
+        digest_after(EV_HEARTBEAT, cases[i].held_s, &never);
+        digest_after(cases[i].type, cases[i].held_s - 1, &held);
+        digest_after(cases[i].type, cases[i].held_s, &gone);
+        if (hash_equal(&held, &never) || !hash_equal(&gone, &never))
+            fail_msg("case %zu", i);
+    }
+}
+
 /* Golden: a world that folds these events to another digest is another WORLD_DIGEST_VERSION. */
 static void
 the_digest_is_what_it_was(void **state)
@@ -452,6 +498,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(same_history_same_world, say_seed),
         cmocka_unit_test(every_step_is_in_the_digest),
+        cmocka_unit_test(what_has_expired_is_in_no_digest),
         cmocka_unit_test(the_digest_is_what_it_was),
         cmocka_unit_test(nobody_counts_twice_after_a_million_strangers),
     };
