@@ -70,6 +70,7 @@ bucket_forget(struct bucket *b, uint32_t oldest)
 {
     if (oldest == 0)
         return;
+    INVARIANT(b->cap > 0 && oldest <= b->count);
     b->head = (b->head + oldest) % b->cap;
     b->count -= oldest;
 }

@@ -61,7 +61,7 @@ timers_set(struct timers *ts, struct timer *t, int64_t at_us)
     if (t->pos == 0) {
         if (ts->count + 2 > ts->cap) {
             ts->cap = ts->cap == 0 ? TIMERS_CAP_MIN : ts->cap * 2;
-            ts->heap = realloc(ts->heap, ts->cap * sizeof(*ts->heap));
+            ts->heap = realloc(ts->heap, ts->cap * sizeof(void *));
             INVARIANT(ts->heap != NULL);
         }
         place(ts, t, ++ts->count);

@@ -367,7 +367,7 @@ timers_equal_a_sorted_list(void **state)
         for (uint32_t i = 0; i < TIMERS; i++)
             if (all[i].pos != 0)
                 sorted[n++] = &all[i];
-        qsort(sorted, n, sizeof(sorted[0]), by_time);
+        qsort(sorted, n, sizeof(void *), by_time);
         assert_ptr_equal(timers_first(&ts), n == 0 ? NULL : sorted[0]);
         while (due < n && sorted[due]->at_us <= now)
             due++;
