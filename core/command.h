@@ -173,11 +173,14 @@ struct add_user {
     enum role role;
     struct span account_name, display_name, verifier;
 };
+/* if_match: 0: not asked; IF_MATCH_NEVER: must never have been changed; else the seq of the last
+ * change that the caller has seen. */
+#define IF_MATCH_NEVER UINT64_MAX
 struct change_user {
     struct id user;
     enum role role;    /* ROLE_NONE: unchanged */
     int disabled;      /* -1 unchanged, 0, 1 */
-    uint64_t if_match; /* 0: not asked; else the seq of the last change seen */
+    uint64_t if_match;
 };
 struct issue_code {
     uint32_t ttl_s;

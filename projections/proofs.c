@@ -36,6 +36,10 @@ proofs_gather(const struct vault *v, const struct command *cmd, struct proofs *o
     if (name.len > 0)
         out->tags.account = tag_account(tag_key, name);
     switch (cmd->kind) {
+    case CMD_LOGOUT:
+        if (cmd->caller.kind != CALLER_NOBODY)
+            return; /* by access token */
+        /* fallthrough */
     case CMD_REFRESH_TOKEN:
         vault_refresh_read(v, cmd->refresh_token.token, &out->refresh, &out->refresh_family);
         return;
