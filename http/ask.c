@@ -122,7 +122,8 @@ ask_arrived(struct loop *loop, struct ref ref, void *arg)
     line_settle(l);
 }
 
-/* Ledger thread. The place in the mailbox was reserved, so this cannot fail. */
+/* Ledger thread. The place in the mailbox was reserved: only a loop that has ended does not take
+ * it, and then nobody is there to be told. */
 static void
 ask_deliver(void *ctx, struct command *cmd, struct verdict *verdict)
 {
@@ -130,7 +131,8 @@ ask_deliver(void *ctx, struct command *cmd, struct verdict *verdict)
 
     q->cmd = cmd;
     q->verdict = verdict;
-    loop_post_reserved(q->loop, ask_arrived, q->options.ref, q);
+    if (!loop_post_reserved(q->loop, ask_arrived, q->options.ref, q))
+        question_free(q);
 }
 
 /* Reserves the answer's place, then sends. */

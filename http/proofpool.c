@@ -100,7 +100,8 @@ pool_run(void *arg)
     (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), PROOF_NICE);
     while ((job = pool_take(pool)) != NULL) {
         proof_run(job);
-        loop_post_reserved(job->loop, proof_arrived, job->ref, job);
+        if (!loop_post_reserved(job->loop, proof_arrived, job->ref, job))
+            proof_job_free(job); /* the loop has ended */
     }
     return NULL;
 }
