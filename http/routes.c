@@ -16,7 +16,7 @@
 #define Q(...) ((const char *const[]){__VA_ARGS__, NULL})
 #define LIST   Q("at_least", "limit", "after")
 #define ONE    Q("at_least")
-#define FILTERS                                                                                     \
+#define FILTERS                                                                                    \
     Q("at_least", "type", "user", "ip", "machine", "session", "from", "to", "after", "after_seq",  \
         "limit")
 

@@ -308,7 +308,7 @@ tokens_reply(struct walk *w)
     struct rows rows;
 
     if (in->of_user && !admin && !id_equal(&in->user, user))
-        return walk_no(w, PROBLEM_NOT_FOUND, NULL, NULL);
+        return walk_not_found(w);
     if (admin)
         user = in->of_user ? &in->user : NULL;
     if (!list_begin(w, &rows, &json))
@@ -393,7 +393,7 @@ keys_reply(struct walk *w)
     if (err == ERR_NOT_FOUND) {
         w->app->views.end(w->app->views.ctx, &rows);
         json_write_fini(&json);
-        return walk_no(w, PROBLEM_NOT_FOUND, NULL, NULL);
+        return walk_not_found(w);
     }
     return list_end(w, &rows, &json, views_keys(&rows, &in->page, &in->machine, each_key, in));
 }

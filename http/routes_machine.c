@@ -207,7 +207,7 @@ show_machine(struct walk *w, uint16_t status, const struct id *id)
     if (err != OK || row->removed ||
         (row->guest && !walk_sees_all(w) && !id_equal(&row->issuer, &w->asker->caller.user))) {
         free(row);
-        return walk_no(w, PROBLEM_NOT_FOUND, NULL, NULL);
+        return walk_not_found(w);
     }
     etag_text(row->changed_seq, etag);
     json_write_init(&json, NULL, NULL);

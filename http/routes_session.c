@@ -225,7 +225,7 @@ session_reply(struct walk *w)
         bool missing = row != NULL && err == ERR_NOT_FOUND;
 
         free(row);
-        return missing ? walk_no(w, PROBLEM_NOT_FOUND, NULL, NULL) : walk_busy(w);
+        return missing ? walk_not_found(w) : walk_busy(w);
     }
     json_write_init(&json, NULL, NULL);
     session_json_open(&json, NULL, row, ledger_thread_eff_us(w->app->ledger));

@@ -86,7 +86,7 @@ user_reply(struct walk *w)
     err = views_user(&rows, &in->user, &row);
     w->app->views.end(w->app->views.ctx, &rows);
     if (err != OK && w->route->method == METHOD_GET)
-        return walk_no(w, PROBLEM_NOT_FOUND, NULL, NULL);
+        return walk_not_found(w);
     json_write_init(&json, NULL, NULL);
     if (err == OK && w->views_ready) {
         etag_text(row.changed_seq, etag);

@@ -692,8 +692,11 @@ walk_if_match(struct walk *w, uint64_t *seq)
     tag = *value;
     if (http_field_count(request, "if-match") == 1 && tag.len > 2 && tag.ptr[0] == '"' &&
         tag.ptr[tag.len - 1] == '"' &&
-        ascii_number(span_of(tag.ptr + 1, tag.len - 2), INT64_MAX, seq) == OK)
+        ascii_number(span_of(tag.ptr + 1, tag.len - 2), INT64_MAX, seq) == OK) {
+        if (*seq == 0)
+            *seq = IF_MATCH_NEVER; /* event 0 changes nothing: what was never set has this tag */
         return true;
+    }
     walk_no(w, PROBLEM_BAD_FIELD, "If-Match must be one ETag of this resource, or *.", "If-Match");
     return false;
 }
@@ -715,6 +718,17 @@ walk_no(struct walk *w, enum problem_code code, const char *detail, const char *
 {
     reply_no(w->loop, w->ref, code, detail, field);
     return walk_spoke(w);
+}
+
+/* Told by the ledger or by the views: the same to the caller. */
+enum pace
+walk_not_found(struct walk *w)
+{
+    if (w->verdict.rests_on == 0)
+        return walk_no(w, PROBLEM_NOT_FOUND, NULL, NULL);
+    w->verdict.refusal = REFUSE_NOT_FOUND;
+    w->verdict.field = w->verdict.detail = NULL;
+    return walk_refuse(w);
 }
 
 enum pace

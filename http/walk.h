@@ -139,6 +139,7 @@ enum pace walk_sleep(struct walk *w, uint64_t ms);
 
 /* Answers. Each returns PACE_DONE, and does nothing when nobody is there. */
 enum pace walk_no(struct walk *w, enum problem_code code, const char *detail, const char *field);
+enum pace walk_not_found(struct walk *w); /* or somebody else's: one answer for both */
 enum pace walk_busy(struct walk *w);
 enum pace walk_refuse(struct walk *w); /* as w->verdict says */
 /* Finishes `json` and frees it. header (may be NULL): one more header. */
