@@ -537,6 +537,15 @@ call_failure(const struct call *call)
     return call->failure;
 }
 
+bool
+client_stopped(const struct client *client, struct pollset *ps)
+{
+    if (client->stop == NULL)
+        return false;
+    pollset_deadline(ps, ps->now_ms + CLIENT_STOP_MS);
+    return *client->stop != 0;
+}
+
 enum err
 client_call(struct client *client, const struct client_request *request, struct call **out)
 {
@@ -550,15 +559,13 @@ client_call(struct client *client, const struct client_request *request, struct 
 
         pollset_init(&ps);
         call_prepare(*out, &ps);
-        if (client->stop != NULL) /* a signal between test and poll is seen a little later */
-            pollset_deadline(&ps, ps.now_ms + CLIENT_STOP_MS);
+        if (client_stopped(client, &ps)) {
+            fail(*out, ERR_CLOSED, "interrupted");
+            return ERR_CLOSED;
+        }
         if (pollset_wait(&ps) != OK) {
             fail(*out, ERR_IO, "poll failed");
             return ERR_IO;
-        }
-        if (client->stop != NULL && *client->stop != 0) {
-            fail(*out, ERR_CLOSED, "interrupted");
-            return ERR_CLOSED;
         }
         state = call_step(*out, &ps);
     }

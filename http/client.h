@@ -25,6 +25,8 @@ const struct server_url *client_url(const struct client *client);
 
 /* client_call gives up with ERR_CLOSED when *stop becomes non-zero (a signal handler's flag). */
 void client_stop_at(struct client *client, const volatile sig_atomic_t *stop);
+/* Is it? Also sets a deadline, so that a signal between the question and the wait is seen soon. */
+bool client_stopped(const struct client *client, struct pollset *ps);
 
 struct client_header {
     const char *name, *value;
