@@ -38,6 +38,8 @@ struct agent {
     struct command *greet; /* holds address and credential until the hello; wiped when freed */
     struct timer hello_timer;
     struct offer_place offers[AGENT_OFFERS_MAX];
+    struct id told[AGENT_OFFERS_MAX]; /* sessions it heard of; the oldest gives way */
+    unsigned told_next;
     UT_hash_handle hh; /* by connection */
 };
 
@@ -528,6 +530,7 @@ agents_request(struct loop *loop, struct ref ref, const struct request *request)
 struct envelope {
     struct id connection;
     struct offer_place offer; /* to be remembered, unless its session is nil */
+    bool ask;                 /* ... and an answer to it is expected */
     size_t len;
     uint8_t bytes[];
 };
@@ -542,7 +545,9 @@ envelope_arrived(struct loop *loop, struct ref ref, void *arg)
 
     if (a == NULL || a->state != AGENT_LIVE || !id_equal(&a->connection, &e->connection))
         goto out;
-    if (!id_is_nil(&e->offer.session)) {
+    if (!id_is_nil(&e->offer.session))
+        a->told[a->told_next++ % AGENT_OFFERS_MAX] = e->offer.session;
+    if (e->ask) {
         if ((place = offer_find(a, &nil)) == NULL)
             place = &a->offers[0]; /* the oldest unanswered one times out by itself */
         *place = e->offer;
@@ -555,7 +560,7 @@ out:
 
 static bool
 agents_post(struct loop *loop, const struct id *machine, const struct control *message,
-    const struct offer_place *offer)
+    const struct offer_place *offer, bool ask)
 {
     struct app *app = app_of(loop);
     struct agent_place place;
@@ -569,6 +574,7 @@ agents_post(struct loop *loop, const struct id *machine, const struct control *m
     e->connection = place.connection;
     if (offer != NULL)
         e->offer = *offer;
+    e->ask = ask;
     if (control_encode(message, e->bytes, CONTROL_BYTES_MAX, &e->len) != OK)
         goto fail;
     to = http_server_loop(app->server, place.loop);
@@ -583,7 +589,7 @@ fail:
 bool
 agents_send(struct loop *loop, const struct id *machine, const struct control *message)
 {
-    return agents_post(loop, machine, message, NULL);
+    return agents_post(loop, machine, message, NULL, false);
 }
 
 bool
@@ -593,15 +599,35 @@ agents_offer(struct loop *loop, const struct id *machine, const struct control_o
     struct offer_place place = {.session = offer->session};
 
     memcpy(place.nonce, offer->nonce, sizeof(place.nonce));
-    return agents_post(loop, machine, &message, offer->ask ? &place : NULL);
+    return agents_post(loop, machine, &message, &place, offer->ask);
 }
 
+void
+agents_end_session(struct loop *loop, const struct id *session)
+{
+    struct control message = {
+        .kind = CONTROL_END, .end = {.session = *session, .why = span_str("ended")}};
+    struct agent *a, *next;
+
+    HASH_ITER (hh, app_loop_of(loop)->agents->by_connection, a, next)
+        for (size_t i = 0; i < AGENT_OFFERS_MAX && a->state == AGENT_LIVE; i++) {
+            if (!id_equal(&a->told[i], session))
+                continue;
+            a->told[i] = (struct id){0};
+            (void)agent_send(a, &message); /* one that takes nothing any more is ended by that */
+        }
+}
+
+/* What was said before still goes out (the end of its session, to a guest); nothing else does. */
 void
 agents_drop(struct loop *loop, const struct id *connection)
 {
     struct agent *a;
 
     HASH_FIND(hh, app_loop_of(loop)->agents->by_connection, connection->b, ID_BYTES, a);
-    if (a != NULL)
-        http_drop(loop, a->ref);
+    if (a == NULL)
+        return;
+    a->state = AGENT_ENDING;
+    directory_drop_agent(app_of(loop)->directory, &a->machine, &a->connection);
+    ws_close(loop, a->ref, 1008, "this connection is not wanted any more");
 }

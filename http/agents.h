@@ -32,7 +32,10 @@ bool agents_offer(struct loop *loop, const struct id *machine, const struct cont
 /* The ledger is told that a connection is no more. */
 void agents_report_gone(struct loop *loop, const struct id *machine, const struct id *connection);
 
-/* The loop's own: drops a connection (replaced, revoked). */
+/* The loop's own: tells those who heard of this session that it has ended. */
+void agents_end_session(struct loop *loop, const struct id *session);
+
+/* The loop's own: closes a connection (replaced, revoked). Nothing it says counts any more. */
 void agents_drop(struct loop *loop, const struct id *connection);
 
 #endif

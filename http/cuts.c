@@ -37,7 +37,10 @@ static void
 cuts_apply(struct loop *loop, const struct cut *cut)
 {
     switch (cut->kind) {
-    case CUT_SESSION: channels_cut_session(loop, &cut->id); return;
+    case CUT_SESSION:
+        channels_cut_session(loop, &cut->id);
+        agents_end_session(loop, &cut->id);
+        return;
     case CUT_CONNECTION: agents_drop(loop, &cut->id); return;
     case CUT_EVERYTHING: channels_cut_all(loop); return;
     }

@@ -123,7 +123,8 @@ struct agent {
     struct id machine; /* from welcome or the state folder */
     bool known;        /* `machine` is set */
     bool guest;
-    bool guest_over; /* its one session has ended: leave soon */
+    bool guest_served; /* a session was granted */
+    bool guest_over;   /* its one session has ended: leave soon */
     int64_t leave_at_ms;
     struct agent_session sessions[AGENT_SESSIONS_MAX];
     struct agent_channel channels[AGENT_CHANNELS_MAX];

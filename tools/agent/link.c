@@ -176,7 +176,9 @@ refused(struct agent *a, unsigned status, const char *code, const char *detail, 
     struct link *l = &a->link;
     char line[700];
 
-    if (a->guest && a->guest_over) {
+    if (a->guest && (a->guest_over || (status == 401 && a->guest_served))) {
+        if (!a->guest_over)
+            say("the support session is over");
         finish(a, EXIT_DONE);
         return;
     }

@@ -59,6 +59,7 @@ session_answer(struct agent *a, struct agent_session *s, bool granted, bool prom
 
     s->asking = false;
     s->granted = granted;
+    a->guest_served = a->guest_served || granted;
     INVARIANT(personal_consent_encode(&shown, personal, sizeof(personal), &len) == OK);
     message.said.personal = span_of(personal, len);
     randombytes_buf(message.said.salt, CONTROL_SALT_BYTES);

@@ -3,7 +3,7 @@
 #include "tools/gatehouse/connect.h"
 
 #include "tools/gatehouse/bridge.h"
-#include "tools/gatehouse/session.h"
+#include "tools/gatehouse/connect_session.h"
 #include "tools/gatehouse/terminal.h"
 
 #include <arpa/inet.h>
@@ -351,15 +351,16 @@ session_begin(struct connect *c)
 
     if (c->options.session != NULL) {
         snprintf(c->session, sizeof(c->session), "%s", c->options.session);
-        return session_wait(&c->api, c->session);
+        return connect_session_wait(&c->api, c->session);
     }
-    if ((err = session_find_machine(&c->api, c->options.machine, machine)) != OK ||
-        (err = session_request(&c->api, machine, c->options.reason, c->session, &asks)) != OK)
+    if ((err = connect_session_find_machine(&c->api, c->options.machine, machine)) != OK ||
+        (err = connect_session_request(&c->api, machine, c->options.reason, c->session, &asks)) !=
+            OK)
         return err;
     c->ours = true;
     if (asks)
         fprintf(stderr, "waiting for consent at %s (session %s)\n", machine, c->session);
-    return session_wait(&c->api, c->session);
+    return connect_session_wait(&c->api, c->session);
 }
 
 static void
@@ -368,7 +369,7 @@ session_finish(struct connect *c)
     if (!c->ours)
         return;
     client_stop_at(c->api.client, NULL); /* also after Ctrl-C the session is to end */
-    if (session_end(&c->api, c->session) != OK)
+    if (connect_session_end(&c->api, c->session) != OK)
         fprintf(stderr, "gatehouse: connect: the session could not be ended: %s\n", c->api.why);
 }
 

@@ -1,5 +1,5 @@
-/* session.c: the calls around a session. One thread; waits. */
-#include "tools/gatehouse/session.h"
+/* connect_session.c: the calls around a session. One thread; waits. */
+#include "tools/gatehouse/connect_session.h"
 
 #include "core/json_write.h"
 #include "core/text.h"
@@ -81,7 +81,7 @@ find_by_name(struct api *api, const char *name, char id[ID_TEXT_BYTES])
 }
 
 enum err
-session_find_machine(struct api *api, const char *machine, char id[ID_TEXT_BYTES])
+connect_session_find_machine(struct api *api, const char *machine, char id[ID_TEXT_BYTES])
 {
     struct id parsed;
 
@@ -94,7 +94,7 @@ session_find_machine(struct api *api, const char *machine, char id[ID_TEXT_BYTES
 /* ---- request ---- */
 
 enum err
-session_request(
+connect_session_request(
     struct api *api, const char *machine_id, const char *reason, char id[ID_TEXT_BYTES], bool *asks)
 {
     struct api_request request = {.method = "POST", .target = "/api/sessions"};
@@ -144,7 +144,7 @@ ended(struct api *api, const struct json_reply *json)
 }
 
 enum err
-session_wait(struct api *api, const char *id)
+connect_session_wait(struct api *api, const char *id)
 {
     char target[96];
     struct api_request request = {
@@ -171,7 +171,7 @@ session_wait(struct api *api, const char *id)
 /* ---- end ---- */
 
 enum err
-session_end(struct api *api, const char *id)
+connect_session_end(struct api *api, const char *id)
 {
     char target[64];
     struct api_request request = {.method = "DELETE", .target = target};
