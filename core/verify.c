@@ -34,6 +34,7 @@ struct verify {
     struct expected *heads; /* ascending by size */
     size_t head_count, head_next, head_cap;
     struct verify_result result;
+    struct devices *devices;
     /* The record before, and its key: when a chain breaks, its signature tells which end is bad. */
     uint8_t before_pk[32];
     size_t before_len;
@@ -53,6 +54,10 @@ verify_new(const char *origin, const struct verify_trust *trust, struct verify *
     v->origin_id = event_origin_id(origin);
     v->trust = *trust;
     v->eff_us = INT64_MIN;
+    if ((v->devices = devices_new()) == NULL) {
+        free(v);
+        return ERR_MEMORY;
+    }
     *out = v;
     return OK;
 }
@@ -66,6 +71,7 @@ verify_free(struct verify *v)
         free(v->heads[i].note);
     free(v->heads);
     free(v->log_keys);
+    devices_free(v->devices);
     free(v);
 }
 
@@ -263,10 +269,23 @@ take_rotated(struct verify *v, const struct event *ev)
 
 /* ---- records */
 
-bool
-verify_job_ok(const char *origin, const struct verify_job *job)
+static const char false_signature[] = "the signature is false: the event was changed";
+
+static bool
+signature_ok(const char *origin, const struct verify_job *job)
 {
     return event_verify(origin, job->body, job->sig, job->pk) == OK;
+}
+
+const char *
+verify_job_run(const char *origin, const struct verify_job *job)
+{
+    if (job->sig.len != 0 && !signature_ok(origin, job))
+        return false_signature;
+    if (job->said.there && statement_verify(job->said.purpose, origin, job->said.statement,
+                               job->said.sig, job->said.pk) != OK)
+        return "the agent's statement is not signed by the machine's device";
+    return NULL;
 }
 
 /* The chain is broken between two events: a false signature on the first says that it was it. */
@@ -278,8 +297,8 @@ bad_chain(struct verify *v)
     if (v->before_len > 0) {
         memcpy(job.pk, v->before_pk, 32);
         if (event_split(span_of(v->before, v->before_len), &job.body, &job.sig) != OK ||
-            !verify_job_ok(v->origin, &job)) {
-            verify_bad(v, job.seq, "the signature is false: the event was changed");
+            !signature_ok(v->origin, &job)) {
+            verify_bad(v, job.seq, "%s", false_signature);
             return ERR_MISMATCH;
         }
     }
@@ -319,8 +338,8 @@ take_key_event(struct verify *v, const struct event *ev, struct verify_job *job)
         return err;
     memcpy(job->pk, v->event_pk, 32);
     memcpy(v->before_pk, job->pk, 32);
-    if (!verify_job_ok(v->origin, job))
-        return BAD(v, "the signature is false: the event was changed");
+    if (!signature_ok(v->origin, job))
+        return BAD(v, "%s", false_signature);
     v->result.signatures++;
     job->sig.len = 0;
     return ev->type == EV_LOG_OPENED ? OK : take_rotated(v, ev);
@@ -344,6 +363,7 @@ take_keys(struct verify *v, const struct event *ev, struct verify_job *job)
 enum err
 verify_record(struct verify *v, struct span record, struct event *ev, struct verify_job *job)
 {
+    const char *bad;
     enum err err;
 
     if (v->result.bad)
@@ -355,6 +375,9 @@ verify_record(struct verify *v, struct span record, struct event *ev, struct ver
     job->seq = v->tree.size;
     if ((err = check_place(v, ev)) != OK || (err = take_keys(v, ev, job)) != OK)
         return err;
+    job->said.there = false;
+    if (!v->trust.fast && (bad = verify_statement(v->devices, ev, &job->said)) != NULL)
+        return bad == verify_no_memory ? ERR_MEMORY : BAD(v, "%s", bad);
     v->eff_us = ev->eff_us;
     event_prev(job->body, &v->prev);
     event_leaf(record, &job->leaf);
@@ -396,7 +419,8 @@ verify_result(const struct verify *v, struct verify_result *out)
 }
 
 void
-verify_count_signatures(struct verify *v, uint64_t checked)
+verify_count(struct verify *v, const struct verify_job *job)
 {
-    v->result.signatures += checked;
+    v->result.signatures += job->sig.len != 0;
+    v->result.statements += job->said.there;
 }

@@ -12,6 +12,7 @@
 #include "core/checkpoint.h"
 #include "core/event.h"
 #include "core/tree.h"
+#include "core/verify_statement.h"
 
 enum key_role { KEY_LOG = 1, KEY_EVENT = 2 };
 const char *key_role_name(enum key_role role); /* "log", "event": as in key.rotated */
@@ -29,11 +30,13 @@ struct verify_trust {
     uint8_t root_pk[32];
     bool has_log; /* at least one head must be by this key */
     struct note_key log;
+    bool fast; /* tree and heads: agents' statements are not looked at */
 };
 
 struct verify_result {
     uint64_t size;       /* events taken in */
-    uint64_t signatures; /* checked */
+    uint64_t signatures; /* of events, checked */
+    uint64_t statements; /* of agents, checked */
     uint64_t heads;      /* met and checked */
     bool bad;
     uint64_t bad_seq; /* the first bad event */
@@ -45,7 +48,8 @@ struct verify_job {
     uint64_t seq;
     struct span body, sig;
     uint8_t pk[32];
-    struct hash leaf; /* of the record, for whoever keeps tiles */
+    struct statement_job said; /* the agent's co-signature, if the event has one */
+    struct hash leaf;          /* of the record, for whoever keeps tiles */
 };
 
 struct verify;
@@ -64,8 +68,8 @@ MUST_USE enum err verify_expect(struct verify *v, struct span signed_note);
  * ERR_MISMATCH: the log is bad, verify_result says where; nothing more may be fed. */
 MUST_USE enum err verify_record(
     struct verify *v, struct span record, struct event *ev, struct verify_job *job);
-/* Any thread. */
-MUST_USE bool verify_job_ok(const char *origin, const struct verify_job *job);
+/* Any thread. NULL, or what is wrong (static). */
+MUST_USE const char *verify_job_run(const char *origin, const struct verify_job *job);
 
 /* Found by the caller (a signature, a hole, a tile): the lowest seq wins. */
 void verify_bad(struct verify *v, uint64_t seq, const char *format, ...)
@@ -76,7 +80,7 @@ MUST_USE enum err verify_done(struct verify *v);
 
 const struct frontier *verify_frontier(const struct verify *v);
 void verify_result(const struct verify *v, struct verify_result *out);
-/* Adds to the result what was checked by verify_job_ok. */
-void verify_count_signatures(struct verify *v, uint64_t checked);
+/* Adds to the result what this job has checked. */
+void verify_count(struct verify *v, const struct verify_job *job);
 
 #endif

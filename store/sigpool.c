@@ -33,7 +33,7 @@ work(struct sigpool *p, const struct verify_job *jobs, size_t count)
 
     while ((from = atomic_fetch_add(&p->next, CHUNK)) < count) {
         for (size_t i = from; i < count && i < from + CHUNK; i++) {
-            if (jobs[i].sig.len != 0 && !verify_job_ok(p->origin, &jobs[i]) && i < bad)
+            if (verify_job_run(p->origin, &jobs[i]) != NULL && i < bad)
                 bad = i;
         }
     }

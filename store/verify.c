@@ -42,10 +42,10 @@ settle(struct walk *w)
         return;
     bad = sigpool_wait(w->pool);
     if (bad != SIZE_MAX)
-        verify_bad(
-            w->verify, w->checking->jobs[bad].seq, "the signature is false: the event was changed");
+        verify_bad(w->verify, w->checking->jobs[bad].seq, "%s",
+            verify_job_run(w->how->origin, &w->checking->jobs[bad]));
     for (size_t i = 0; i < w->checking->job_count; i++)
-        verify_count_signatures(w->verify, w->checking->jobs[i].sig.len != 0);
+        verify_count(w->verify, &w->checking->jobs[i]);
     w->checking = NULL;
 }
 
@@ -245,6 +245,7 @@ enum err
 store_verify(const struct store_verify *how, struct verify_result *out, struct complaint *why)
 {
     struct walk *w = calloc(1, sizeof(*w));
+    struct verify_trust trust;
     enum err err;
 
     memset(out, 0, sizeof(*out));
@@ -253,7 +254,9 @@ store_verify(const struct store_verify *how, struct verify_result *out, struct c
     w->how = how;
     w->filling = &w->block[0];
     tile_writer_init(&w->tiles);
-    if ((err = verify_new(how->origin, &how->trust, &w->verify)) != OK)
+    trust = how->trust;
+    trust.fast = how->fast;
+    if ((err = verify_new(how->origin, &trust, &w->verify)) != OK)
         goto out;
     if (!how->fast && (err = sigpool_new(how->origin, how->threads, &w->pool, why)) != OK)
         goto out;

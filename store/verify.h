@@ -10,10 +10,10 @@
 struct store_verify {
     struct loglmdb *log;
     const char *origin;
-    struct verify_trust trust;
-    bool fast;        /* tree and heads; event signatures only of key events */
-    unsigned threads; /* for signatures; 0: one per core */
-    struct span old;  /* --checkpoint OLD: a signed note; empty: none */
+    struct verify_trust trust; /* its `fast` is set from ours */
+    bool fast;                 /* tree and heads; event signatures only of key events */
+    unsigned threads;          /* for signatures; 0: one per core */
+    struct span old;           /* --checkpoint OLD: a signed note; empty: none */
     void *ctx;
     void (*progress)(void *ctx, uint64_t done, uint64_t total);          /* or NULL */
     bool (*each)(void *ctx, const struct event *ev, struct span record); /* or NULL; false: stop */

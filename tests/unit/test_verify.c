@@ -2,6 +2,7 @@
  * be, and break one rule. */
 #include <sodium.h>
 
+#include "core/pack.h"
 #include "core/verify.h"
 #include "tests/unit/testing.h"
 
@@ -22,7 +23,7 @@ struct maker {
     const struct key *signer; /* NULL: the one in force */
     struct verify *v;
     uint8_t buf[6][64]; /* what fields borrow */
-    uint8_t record[4096];
+    uint8_t record[8192];
     size_t len;
 };
 
@@ -67,10 +68,14 @@ feed(struct maker *m)
     struct verify_job job;
     enum err err = verify_record(m->v, span_of(m->record, m->len), &ev, &job);
 
-    if (err == OK && job.sig.len != 0 && !verify_job_ok(ORIGIN, &job)) {
-        verify_bad(m->v, job.seq, "the signature is false");
+    const char *bad;
+
+    if (err == OK && (bad = verify_job_run(ORIGIN, &job)) != NULL) {
+        verify_bad(m->v, job.seq, "%s", bad);
         err = ERR_MISMATCH;
     }
+    if (err == OK)
+        verify_count(m->v, &job);
     return err;
 }
 
@@ -632,6 +637,295 @@ a_log_key_is_trusted(void **state)
     }
 }
 
+/* ---- agents' statements: an enrolled machine, a session on it, a channel */
+
+struct agent {
+    struct key device, stranger;
+    struct id machine, session, channel;
+    struct statement st;
+    uint8_t statement[STATEMENT_BYTES_MAX], cosigned[STATEMENT_BYTES_MAX + 100];
+    const struct key *signs; /* NULL: the device */
+    const char *purpose;     /* NULL: the right one */
+    bool leave_out;
+};
+
+static struct agent agent;
+
+/* The co-signature of agent.st into the event. */
+static void
+cosign(struct maker *m)
+{
+    uint8_t sig[64];
+    struct pack p;
+    size_t len;
+
+    if (agent.leave_out)
+        return;
+    assert_int_equal(
+        statement_encode(&agent.st, agent.statement, sizeof(agent.statement), &len), OK);
+    statement_sign(agent.st.purpose, ORIGIN, span_of(agent.statement, len),
+        agent.signs != NULL ? agent.signs->sk : agent.device.sk, sig);
+    pack_init(&p, agent.cosigned, sizeof(agent.cosigned));
+    pack_array(&p, 3);
+    pack_str(&p, span_str(agent.purpose != NULL ? agent.purpose : purpose_name(agent.st.purpose)));
+    pack_bin(&p, span_of(agent.statement, len));
+    pack_bin(&p, span_of(sig, 64));
+    fields_add_span(&m->ev.data, FIELD_COSIGNED, pack_span(&p));
+}
+
+static void
+state_it(enum purpose purpose)
+{
+    static const uint8_t services[] = {0x91, 0xa5, 's', 'h', 'e', 'l', 'l'};
+    uint8_t *nonces = agent.st.server_nonce;
+
+    memset(&agent.st, 0, sizeof(agent.st));
+    agent.st.purpose = purpose;
+    randombytes_buf(nonces, 32);
+    randombytes_buf(agent.st.agent_nonce, 32);
+    agent.st.machine = agent.machine;
+    agent.st.session = agent.session;
+    switch (purpose) {
+    case PURPOSE_HELLO:
+        memcpy(agent.st.device_key, agent.device.pk, 32);
+        memset(&agent.st.machine, 0, sizeof(agent.st.machine));
+        memset(&agent.st.session, 0, sizeof(agent.st.session));
+        agent.st.services = span_of(services, sizeof(services));
+        agent.st.version = span_str("1");
+        agent.st.os = span_str("linux");
+        agent.st.protocol = STATEMENT_PROTOCOL;
+        agent.st.credential = 2;
+        agent.st.personal.b[0] = 1;
+        break;
+    case PURPOSE_CONSENT:
+        agent.st.answer = agent.st.mode = 1;
+        agent.st.personal.b[0] = 1;
+        break;
+    case PURPOSE_CHANNEL:
+        agent.st.channel = agent.channel;
+        agent.st.service = span_str("shell");
+        break;
+    case PURPOSE_CLOSE:
+        agent.st.channel = agent.channel;
+        agent.st.why = span_str("done");
+        break;
+    }
+}
+
+static void
+agent_event(struct maker *m, enum event_type type, enum purpose purpose)
+{
+    next_event(m, type);
+    m->ev.actor.kind = ACTOR_AGENT;
+    m->ev.subject.machine = agent.machine;
+    if (purpose != PURPOSE_HELLO)
+        m->ev.subject.session = agent.session;
+    if (purpose == PURPOSE_CHANNEL || purpose == PURPOSE_CLOSE)
+        fields_add_id(&m->ev.data, FIELD_CHANNEL, &agent.channel);
+    if (purpose == PURPOSE_CHANNEL)
+        fields_add_span(&m->ev.data, FIELD_SERVICE, span_str("shell"));
+    if (type == EV_MACHINE_ENROLLED || type == EV_MACHINE_REBOUND || type == EV_CODE_REDEEMED)
+        fields_add_span(&m->ev.data, FIELD_DEVICE_KEY, span_of(agent.device.pk, 32));
+    state_it(purpose);
+}
+
+static void
+said(struct maker *m, enum event_type type, enum purpose purpose)
+{
+    agent_event(m, type, purpose);
+    if (type == EV_SESSION_DENIED)
+        agent.st.answer = 2;
+    cosign(m);
+    sign_record(m);
+    assert_int_equal(feed(m), OK);
+}
+
+/* Up to an enrolled machine at seq 3. */
+static void
+enrolled(struct maker *m)
+{
+    memset(&agent, 0, sizeof(agent));
+    make_key(&agent.device);
+    make_key(&agent.stranger);
+    agent.machine.b[0] = 1;
+    agent.session.b[0] = 2;
+    agent.channel.b[0] = 3;
+    opened(m);
+    said(m, EV_MACHINE_ENROLLED, PURPOSE_HELLO);
+}
+
+static void
+lie_nothing(struct maker *m)
+{
+    (void)m;
+}
+static void
+lie_leave_out(struct maker *m)
+{
+    (void)m;
+    agent.leave_out = true;
+}
+static void
+lie_stranger(struct maker *m)
+{
+    (void)m;
+    agent.signs = &agent.stranger;
+}
+static void
+lie_purpose(struct maker *m)
+{
+    (void)m;
+    agent.purpose = "nothing";
+}
+static void
+lie_machine(struct maker *m)
+{
+    (void)m;
+    agent.st.machine.b[5] = 9;
+}
+static void
+lie_subject(struct maker *m)
+{
+    m->ev.subject.machine.b[5] = 9;
+}
+static void
+lie_session(struct maker *m)
+{
+    (void)m;
+    agent.st.session.b[5] = 9;
+}
+static void
+lie_channel(struct maker *m)
+{
+    (void)m;
+    agent.st.channel.b[5] = 9;
+}
+static void
+lie_service(struct maker *m)
+{
+    (void)m;
+    agent.st.service = span_str("desktop");
+}
+static void
+lie_answer(struct maker *m)
+{
+    (void)m;
+    agent.st.answer = 3 - agent.st.answer;
+}
+
+static void
+lie_device(struct maker *m)
+{
+    (void)m;
+    memcpy(agent.st.device_key, agent.stranger.pk, 32);
+    agent.signs = &agent.stranger;
+}
+
+static void
+statements(void **state)
+{
+    static const struct {
+        const char *what;
+        enum event_type type;
+        enum purpose purpose;
+        void (*lie)(struct maker *m);
+        const char *word; /* NULL: taken */
+    } cases[] = {
+        {"connected", EV_AGENT_CONNECTED, PURPOSE_HELLO, lie_nothing, NULL},
+        {"connected", EV_AGENT_CONNECTED, PURPOSE_HELLO, lie_leave_out, "lacks"},
+        {"connected", EV_AGENT_CONNECTED, PURPOSE_HELLO, lie_stranger, "not signed"},
+        {"connected", EV_AGENT_CONNECTED, PURPOSE_HELLO, lie_device, "another device"},
+        {"connected", EV_AGENT_CONNECTED, PURPOSE_HELLO, lie_purpose, "another purpose"},
+        {"connected", EV_AGENT_CONNECTED, PURPOSE_HELLO, lie_subject, "bound to no device"},
+        {"connected", EV_AGENT_CONNECTED, PURPOSE_CONSENT, lie_nothing, "another purpose"},
+        {"rebound", EV_MACHINE_REBOUND, PURPOSE_HELLO, lie_leave_out, "lacks"},
+        {"rebound", EV_MACHINE_REBOUND, PURPOSE_HELLO, lie_device, "another device key"},
+        {"redeemed", EV_CODE_REDEEMED, PURPOSE_HELLO, lie_leave_out, "lacks"},
+        {"redeemed", EV_CODE_REDEEMED, PURPOSE_HELLO, lie_stranger, "not signed"},
+        {"consented", EV_SESSION_CONSENTED, PURPOSE_CONSENT, lie_nothing, NULL},
+        {"consented", EV_SESSION_CONSENTED, PURPOSE_CONSENT, lie_leave_out, "lacks"},
+        {"consented", EV_SESSION_CONSENTED, PURPOSE_CONSENT, lie_stranger, "not signed"},
+        {"consented", EV_SESSION_CONSENTED, PURPOSE_CONSENT, lie_answer, "another answer"},
+        {"consented", EV_SESSION_CONSENTED, PURPOSE_CONSENT, lie_session, "another session"},
+        {"consented", EV_SESSION_CONSENTED, PURPOSE_CONSENT, lie_machine, "another machine"},
+        {"denied", EV_SESSION_DENIED, PURPOSE_CONSENT, lie_nothing, "another answer"},
+        {"denied", EV_SESSION_DENIED, PURPOSE_CONSENT, lie_answer, NULL},
+        {"channel", EV_CHANNEL_OPENED, PURPOSE_CHANNEL, lie_nothing, NULL},
+        {"channel", EV_CHANNEL_OPENED, PURPOSE_CHANNEL, lie_leave_out, "lacks"},
+        {"channel", EV_CHANNEL_OPENED, PURPOSE_CHANNEL, lie_service, "another service"},
+        {"channel", EV_CHANNEL_OPENED, PURPOSE_CHANNEL, lie_channel, "another channel"},
+        {"channel", EV_CHANNEL_OPENED, PURPOSE_CHANNEL, lie_stranger, "not signed"},
+        {"closed", EV_CHANNEL_CLOSED, PURPOSE_CLOSE, lie_nothing, NULL},
+        {"closed", EV_CHANNEL_CLOSED, PURPOSE_CLOSE, lie_leave_out, NULL},
+        {"closed", EV_CHANNEL_CLOSED, PURPOSE_CLOSE, lie_channel, "another channel"},
+        {"closed", EV_CHANNEL_CLOSED, PURPOSE_CLOSE, lie_stranger, "not signed"},
+        {"attested", EV_CHANNEL_ATTESTED, PURPOSE_CLOSE, lie_leave_out, "lacks"},
+        {"attested", EV_CHANNEL_ATTESTED, PURPOSE_CLOSE, lie_nothing, NULL},
+    };
+    struct verify_result result;
+    struct maker m;
+
+    (void)state;
+    for (size_t i = 0; i < ROWS(cases); i++) {
+        enum err err;
+
+        enrolled(&m);
+        agent_event(&m, cases[i].type, cases[i].purpose);
+        cases[i].lie(&m);
+        cosign(&m);
+        sign_record(&m);
+        err = feed(&m);
+        if ((err == OK) != (cases[i].word == NULL))
+            fail_msg("case %zu, %s: %s", i, cases[i].what, err_name(err));
+        if (cases[i].word != NULL) {
+            end_bad(&m, cases[i].what, 4, cases[i].word);
+            continue;
+        }
+        verify_result(m.v, &result);
+        assert_int_equal(result.statements, agent.leave_out ? 1 : 2);
+        verify_free(m.v);
+    }
+}
+
+/* A machine bound anew: only its new device speaks for it. And many machines. */
+static void
+devices_change(void **state)
+{
+    struct key old;
+    struct maker m;
+
+    (void)state;
+    enrolled(&m);
+    old = agent.device;
+    make_key(&agent.device);
+    said(&m, EV_MACHINE_REBOUND, PURPOSE_HELLO);
+    said(&m, EV_SESSION_CONSENTED, PURPOSE_CONSENT);
+    agent_event(&m, EV_SESSION_CONSENTED, PURPOSE_CONSENT);
+    agent.signs = &old;
+    cosign(&m);
+    sign_record(&m);
+    assert_int_equal(feed(&m), ERR_MISMATCH);
+    end_bad(&m, "old device", 6, "not signed");
+    enrolled(&m);
+    for (unsigned i = 0; i < 300; i++) {
+        randombytes_buf(agent.machine.b, ID_BYTES);
+        said(&m, EV_CODE_REDEEMED, PURPOSE_HELLO);
+        said(&m, EV_CHANNEL_OPENED, PURPOSE_CHANNEL);
+    }
+    assert_int_equal(verify_done(m.v), OK);
+    verify_free(m.v);
+    /* --fast looks at none of it */
+    begin(&m, false);
+    verify_free(m.v);
+    assert_int_equal(verify_new(ORIGIN, &(struct verify_trust){.fast = true}, &m.v), OK);
+    sign_record(&m);
+    assert_int_equal(feed(&m), OK);
+    next_event(&m, EV_SESSION_CONSENTED);
+    sign_record(&m);
+    assert_int_equal(feed(&m), OK);
+    verify_free(m.v);
+}
+
 int
 main(void)
 {
@@ -643,6 +937,8 @@ main(void)
         cmocka_unit_test(heads),
         cmocka_unit_test(heads_that_are_none),
         cmocka_unit_test(a_log_key_is_trusted),
+        cmocka_unit_test(statements),
+        cmocka_unit_test(devices_change),
     };
 
     if (sodium_init() < 0)
