@@ -229,11 +229,19 @@ feed_again(struct loop *loop, struct ref ref, void *arg)
         feed_turn(w);
 }
 
+static bool feed_checks(struct walk *w);
+
+/* A peer that reads nothing keeps its stream, not its right: that is asked for all the same. */
 static void
 feed_timed(struct loop *loop, struct timer *timer)
 {
-    (void)loop;
-    feed_turn((struct walk *)((char *)timer - offsetof(struct walk, timer)));
+    struct walk *w = (struct walk *)((char *)timer - offsetof(struct walk, timer));
+    struct event_feed *feed = w->feed;
+
+    if (!feed->paused)
+        feed_turn(w);
+    else if (!feed_checks(w))
+        loop_timer_set(loop, timer, CHECK_EVERY_MS);
 }
 
 static void
@@ -242,18 +250,23 @@ feed_drained(struct loop *loop, struct ref ref, void *user)
     struct walk *w = http_user(loop, ref);
 
     (void)user;
-    if (w == NULL || w->feed == NULL || w->waiting)
+    if (w == NULL || w->feed == NULL)
         return;
     ((struct event_feed *)w->feed)->paused = false;
-    feed_turn(w);
+    if (!w->waiting)
+        feed_turn(w);
 }
 
 /* The verdict on the reader's right, asked for while the answer runs. */
 static void
 feed_resumed(struct walk *w)
 {
+    const struct event_feed *feed = w->feed;
+
     if (w->verdict.refusal != REFUSE_NONE)
         feed_fail(w);
+    else if (feed->paused)
+        loop_timer_set(w->loop, &w->timer, CHECK_EVERY_MS);
     else
         feed_turn(w);
 }
@@ -283,6 +296,7 @@ feed_turn(struct walk *w)
     uint32_t done;
     bool more;
 
+    loop_timer_stop(w->loop, &w->timer);
     if (feed_checks(w))
         return;
     if (slice_find(w, &slice, &next, &more) != OK || slice_write(w, &slice, &done) != OK) {
@@ -298,7 +312,9 @@ feed_turn(struct walk *w)
     feed->left -= done;
     if (!more || feed->left == 0)
         feed_end(w, next, more);
-    else if (!feed->paused && !loop_post(w->loop, feed_again, w->self, NULL))
+    else if (feed->paused)
+        loop_timer_set(w->loop, &w->timer, CHECK_EVERY_MS);
+    else if (!loop_post(w->loop, feed_again, w->self, NULL))
         loop_timer_set(w->loop, &w->timer, FEED_AGAIN_MS);
 }
 

@@ -132,6 +132,8 @@ struct command *walk_authorize(struct walk *w, enum action action);
 enum pace walk_ask(struct walk *w, struct command *cmd, bool read_views);
 /* The same within a long answer: nothing is said when it cannot be asked. */
 bool walk_ask_again(struct walk *w, struct command *cmd);
+/* The token is worth nothing: the ledger is told why, the caller only that. */
+enum pace walk_reject(struct walk *w, const char *why, bool forged);
 /* Gives a job to the proof pool; prove runs again with w->job. Takes job. */
 enum pace walk_prove(struct walk *w, struct proof_job *job);
 /* Runs the current stage again, later. */

@@ -2,10 +2,14 @@
 import base64
 import hashlib
 import json
+import socket
+import ssl
+import time
 import urllib.parse
 
 import pytest
 
+import harness
 from api_kit import Local
 from harness import PASSWORD
 
@@ -128,6 +132,85 @@ def test_streams_that_end_give_their_place_back(server, staff):
     for _ in range(6):
         assert staff.auditor.request("GET", "/api/audit/events?limit=1",
                                      headers={"Accept": "application/x-ndjson"}).status == 200
+
+
+@pytest.fixture(scope="module")
+def long_log(server):
+    """More than the buffers of the kernel between a server and a reader hold (4 MiB)."""
+    local = Local(server)
+    machine = local.call("POST", "/api/machines", {"name": "long"}, want=201)
+    for i in range(1600):
+        local.call("PATCH", f"/api/machines/{machine['id']}", {"note": f"{i:04} " + "\U0001F512" * 990},
+                   headers={"If-Match": "*"})
+
+
+def open_stream(api, query=""):
+    """A stream whose reader takes little at a time."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.bind((api.source, 0))
+    sock.connect(("127.0.0.1", api.server.port))
+    sock.settimeout(20 * harness.PATIENCE)
+    sock = ssl.create_default_context(cafile=api.server.ca).wrap_socket(sock, server_hostname=api.server.host)
+    sock.sendall((f"GET /api/audit/events{query} HTTP/1.1\r\nHost: x\r\nAccept: application/x-ndjson\r\n"
+                  f"Authorization: Bearer {api.token}\r\n\r\n").encode())
+    return sock
+
+
+def read_stream(sock):
+    """What came, up to the last chunk or the end; and whether the last chunk was there."""
+    data = bytearray()
+    while not data.endswith(b"\r\n0\r\n\r\n"):
+        try:
+            piece = sock.recv(65536)
+        except OSError:
+            piece = b""
+        if not piece:
+            return data, False
+        data += piece
+    return data, True
+
+
+def chunks(data):
+    at, parts = data.index(b"\r\n\r\n") + 4, []
+    while at < len(data):
+        end = data.index(b"\r\n", at)
+        size = int(data[at:end], 16)
+        parts.append(bytes(data[end + 2:end + 2 + size]))
+        at = end + 2 + size + 2
+    return b"".join(parts)
+
+
+def test_a_slow_reader_gets_it_all(server, staff, long_log):
+    before = server.rss_kib()
+    sock = open_stream(staff.auditor, "?type=machine.changed")
+    time.sleep(0.5)
+    assert server.rss_kib() - before < 8192 * harness.PATIENCE
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**18)
+    data, whole = read_stream(sock)
+    lines = [json.loads(line) for line in chunks(data).splitlines()]
+    assert whole and len(data) > 6 * 10**6
+    assert [line["personal"]["note"][:4] for line in lines] == [f"{i:04}" for i in range(1600)]
+
+
+def test_a_token_reads_two_streams_at_a_time(server, long_log):
+    reader = server.auditor()
+    streams = [open_stream(reader) for _ in range(2)]
+    assert all(stream.recv(15) == b"HTTP/1.1 200 OK" for stream in streams)
+    third = open_stream(reader)
+    assert third.recv(13) == b"HTTP/1.1 429 "
+    streams[0].close()
+    harness.wait_until("a place is free", lambda: open_stream(reader).recv(13) == b"HTTP/1.1 200 ")
+
+
+def test_a_stream_ends_with_its_token(server, long_log):
+    reader = server.auditor()
+    sock = open_stream(reader)
+    assert sock.recv(15) == b"HTTP/1.1 200 OK"
+    reader.logout()
+    time.sleep(2.5 * harness.PATIENCE)
+    data, whole = read_stream(sock)
+    assert not whole and len(data) < 6 * 10**6
 
 
 def test_personal_fields_are_open_to_those_who_may_see_them(server, staff):
