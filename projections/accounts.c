@@ -91,7 +91,7 @@ family_opened(struct world *w, const struct event *ev)
     f->n = fields_u64(&ev->data, FIELD_TOKEN_N);
     f->opened_us = f->refreshed_us = f->rotated_us = w->eff_us;
     f->net = ev->actor.tags.net;
-    f->end = (struct timer){.kind = TIMER_FAMILY, .id = family};
+    f->end = (struct deadline){.kind = TIMER_FAMILY, .id = family};
     idmap_put(&w->accounts.families, family.b, f);
     family_timed(w, f);
 }
@@ -268,7 +268,7 @@ invite_issued(struct world *w, const struct event *ev)
     i->issuer = ev->actor.id;
     i->role = event_role(w, ev);
     i->expires_us = world_field_us(ev, FIELD_EXPIRES_US);
-    i->end = (struct timer){.kind = TIMER_INVITE, .id = id};
+    i->end = (struct deadline){.kind = TIMER_INVITE, .id = id};
     idmap_put(&w->accounts.invites, id.b, i);
     timers_set(&w->reap, &i->end, i->expires_us);
 }
@@ -437,7 +437,7 @@ accounts_fold(struct world *w, const struct event *ev)
 }
 
 void
-accounts_reap(struct world *w, struct timer *t)
+accounts_reap(struct world *w, struct deadline *t)
 {
     if (t->kind == TIMER_INVITE) {
         invite_drop(w, invite_find(w, &t->id));

@@ -27,14 +27,14 @@ struct family {
     uint64_t n;
     int64_t opened_us, refreshed_us, rotated_us;
     struct tag net, prev_net;
-    struct timer end; /* in world.reap */
+    struct deadline end; /* in world.reap */
 };
 
 struct invite {
     struct id invite, issuer;
     enum role role;
     int64_t expires_us;
-    struct timer end; /* in world.reap */
+    struct deadline end; /* in world.reap */
 };
 
 struct attempt {
@@ -65,8 +65,8 @@ struct accounts {
 void accounts_init(struct accounts *a);
 void accounts_fini(struct accounts *a);
 void accounts_fold(struct world *w, const struct event *ev);
-void accounts_reap(struct world *w, struct timer *t); /* a family or an invitation is over */
-void accounts_retime(struct world *w);                /* after another policy */
+void accounts_reap(struct world *w, struct deadline *t); /* a family or an invitation is over */
+void accounts_retime(struct world *w);                   /* after another policy */
 
 struct account *account_find(const struct world *w, const struct id *user);
 struct account *account_named(const struct world *w, const struct tag *name);

@@ -41,7 +41,7 @@ due_guest(const struct world *w, const struct id *id, int64_t eff_us, struct fac
 void
 due_gather(const struct world *w, int64_t eff_us, struct facts *facts)
 {
-    struct timer *list[TIMERS_LIST_MAX];
+    struct deadline *list[TIMERS_LIST_MAX];
     uint32_t n = timers_list(&w->due, eff_us, TIMERS_LIST_MAX, list, &facts->due_more);
 
     for (uint32_t i = 0; i < n; i++) {

@@ -153,7 +153,7 @@ machine_new(struct world *w, const struct event *ev)
     m->machine = ev->subject.machine;
     m->changed_seq = m->allow_changed_seq = ev->seq;
     m->idle_since_us = w->eff_us;
-    m->idle = (struct timer){.kind = TIMER_GUEST, .id = m->machine};
+    m->idle = (struct deadline){.kind = TIMER_GUEST, .id = m->machine};
     idmap_put(&w->fleet.machines, m->machine.b, m);
     return m;
 }
@@ -309,7 +309,7 @@ code_issued(struct world *w, const struct event *ev)
     c->code = ev->subject.code;
     c->issuer = ev->actor.id;
     c->expires_us = world_field_us(ev, FIELD_EXPIRES_US);
-    c->expiry = (struct timer){.kind = TIMER_CODE, .id = c->code};
+    c->expiry = (struct deadline){.kind = TIMER_CODE, .id = c->code};
     idmap_put(&w->fleet.codes, c->code.b, c);
     timers_set(&w->due, &c->expiry, c->expires_us);
 }
@@ -366,7 +366,7 @@ key_issued(struct world *w, const struct event *ev)
     k->machine = m->machine;
     k->creator = ev->actor.id;
     k->expires_us = world_field_us(ev, FIELD_EXPIRES_US);
-    k->end = (struct timer){.kind = TIMER_KEY, .id = id};
+    k->end = (struct deadline){.kind = TIMER_KEY, .id = id};
     k->next = m->keys;
     m->keys = k;
     idmap_put(&w->fleet.keys, id.b, k);
@@ -463,7 +463,7 @@ fleet_fold(struct world *w, const struct event *ev)
 }
 
 void
-fleet_reap(struct world *w, struct timer *t)
+fleet_reap(struct world *w, struct deadline *t)
 {
     key_drop(w, key_find(w, &t->id));
 }

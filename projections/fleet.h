@@ -24,7 +24,7 @@ struct api_key {
     int64_t expires_us;              /* TIMER_NEVER: none */
     bool spent;
     struct api_key *next; /* of the same machine */
-    struct timer end;     /* in world.reap, while not spent */
+    struct deadline end;  /* in world.reap, while not spent */
 };
 
 struct machine {
@@ -42,7 +42,7 @@ struct machine {
     bool served;           /* guest: a session of it was opened, and ended: its time is over */
     int64_t idle_since_us; /* guest: since when it has no session */
     struct api_key *keys;
-    struct timer idle; /* guest: in world.due */
+    struct deadline idle; /* guest: in world.due */
 };
 
 struct code {
@@ -50,7 +50,7 @@ struct code {
     int64_t expires_us;
     bool redeemed;
     uint8_t device_key[32];
-    struct timer expiry; /* in world.due, until redeemed */
+    struct deadline expiry; /* in world.due, until redeemed */
 };
 
 struct fleet {
@@ -66,7 +66,7 @@ struct fleet {
 void fleet_init(struct fleet *f);
 void fleet_fini(struct fleet *f);
 void fleet_fold(struct world *w, const struct event *ev);
-void fleet_reap(struct world *w, struct timer *t); /* a key has expired */
+void fleet_reap(struct world *w, struct deadline *t); /* a key has expired */
 void fleet_retime(struct world *w);
 void fleet_clear_presence(struct world *w);
 void fleet_session_began(struct world *w, const struct id *machine);

@@ -246,7 +246,7 @@ channel_attached(struct world *w, struct session *s, const struct event *ev)
     if (service.len > 0)
         memcpy(c->service, service.ptr, service.len);
     c->service_len = (uint8_t)service.len;
-    c->end = (struct timer){.kind = TIMER_CHANNEL, .id = id};
+    c->end = (struct deadline){.kind = TIMER_CHANNEL, .id = id};
     c->next = s->channels;
     s->channels = c;
     idmap_put(&w->ownership.channels, id.b, c);
@@ -345,7 +345,7 @@ session_requested(struct world *w, const struct event *ev)
     s->net = ev->actor.tags.net;
     s->requested_seq = ev->seq;
     s->requested_us = w->eff_us;
-    s->timer = (struct timer){.kind = TIMER_SESSION, .id = s->session};
+    s->timer = (struct deadline){.kind = TIMER_SESSION, .id = s->session};
     idmap_put(&o->sessions, s->session.b, s);
     s->older = o->newest;
     *(o->newest != NULL ? &o->newest->newer : &o->oldest) = s;
@@ -453,7 +453,7 @@ ownership_fold(struct world *w, const struct event *ev)
 }
 
 void
-ownership_reap(struct world *w, struct timer *t)
+ownership_reap(struct world *w, struct deadline *t)
 {
     struct session *s;
 

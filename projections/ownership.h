@@ -20,7 +20,7 @@ struct channel {
     char service[64];
     uint8_t service_len;
     struct channel *next; /* of the same session */
-    struct timer end;     /* in world.reap, while not open */
+    struct deadline end;  /* in world.reap, while not open */
 };
 
 /* Ended ones are kept for SESSION_LINGER_S, so that a late caller hears "ended". */
@@ -38,7 +38,7 @@ struct session {
     uint64_t channels_total, to_agent_bytes, to_technician_bytes;
     struct channel *channels;
     struct session *older, *newer; /* live ones, in order of request */
-    struct timer timer;            /* live: in world.due; ended: in world.reap */
+    struct deadline timer;         /* live: in world.due; ended: in world.reap */
 };
 
 struct used_ticket {
@@ -58,7 +58,7 @@ struct ownership {
 void ownership_init(struct ownership *o);
 void ownership_fini(struct ownership *o);
 void ownership_fold(struct world *w, const struct event *ev);
-void ownership_reap(struct world *w, struct timer *t); /* an ended session, a closed channel */
+void ownership_reap(struct world *w, struct deadline *t); /* an ended session, a closed channel */
 void ownership_reap_tickets(struct world *w);
 /* The deadlines of live sessions, after something else changed that they depend on: the family or
  * the machine `which`, or anything (NULL). */

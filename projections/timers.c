@@ -17,7 +17,7 @@ timers_fini(struct timers *ts)
 }
 
 static bool
-before(const struct timer *a, const struct timer *b)
+before(const struct deadline *a, const struct deadline *b)
 {
     if (a->at_us != b->at_us)
         return a->at_us < b->at_us;
@@ -27,14 +27,14 @@ before(const struct timer *a, const struct timer *b)
 }
 
 static void
-place(struct timers *ts, struct timer *t, uint32_t pos)
+place(struct timers *ts, struct deadline *t, uint32_t pos)
 {
     ts->heap[pos] = t;
     t->pos = pos;
 }
 
 static void
-settle(struct timers *ts, struct timer *t)
+settle(struct timers *ts, struct deadline *t)
 {
     uint32_t pos = t->pos, child;
 
@@ -51,7 +51,7 @@ settle(struct timers *ts, struct timer *t)
 }
 
 void
-timers_set(struct timers *ts, struct timer *t, int64_t at_us)
+timers_set(struct timers *ts, struct deadline *t, int64_t at_us)
 {
     if (at_us == TIMER_NEVER) {
         timers_off(ts, t);
@@ -70,9 +70,9 @@ timers_set(struct timers *ts, struct timer *t, int64_t at_us)
 }
 
 void
-timers_off(struct timers *ts, struct timer *t)
+timers_off(struct timers *ts, struct deadline *t)
 {
-    struct timer *last;
+    struct deadline *last;
 
     if (t->pos == 0)
         return;
@@ -85,7 +85,7 @@ timers_off(struct timers *ts, struct timer *t)
     t->pos = 0;
 }
 
-struct timer *
+struct deadline *
 timers_first(const struct timers *ts)
 {
     return ts->count == 0 ? NULL : ts->heap[1];
@@ -94,9 +94,10 @@ timers_first(const struct timers *ts)
 /* Those that are due form a tree at the heap's top; its rim is kept sorted by insertion. Each one
  * taken adds at most two to the rim, so the rim stays within max + 1. */
 uint32_t
-timers_list(const struct timers *ts, int64_t now_us, uint32_t max, struct timer **out, bool *more)
+timers_list(
+    const struct timers *ts, int64_t now_us, uint32_t max, struct deadline **out, bool *more)
 {
-    struct timer *rim[TIMERS_LIST_MAX + 2];
+    struct deadline *rim[TIMERS_LIST_MAX + 2];
     uint32_t rim_count = 0, n = 0, next = 1;
 
     INVARIANT(max <= TIMERS_LIST_MAX);
@@ -106,7 +107,7 @@ timers_list(const struct timers *ts, int64_t now_us, uint32_t max, struct timer 
         out[n] = rim[--rim_count];
         next = out[n++]->pos * 2;
         for (uint32_t child = next; child <= next + 1 && child <= ts->count; child++) {
-            struct timer *t = ts->heap[child];
+            struct deadline *t = ts->heap[child];
             uint32_t i = rim_count;
 
             if (t->at_us > now_us)

@@ -8,7 +8,7 @@
 
 #define TIMER_NEVER INT64_MAX
 
-struct timer {
+struct deadline {
     int64_t at_us;
     uint32_t pos; /* place in the heap, from 1; 0: not set */
     uint32_t kind;
@@ -16,20 +16,20 @@ struct timer {
 };
 
 struct timers {
-    struct timer **heap; /* heap[1] is the earliest */
+    struct deadline **heap; /* heap[1] is the earliest */
     uint32_t count, cap;
 };
 
 void timers_init(struct timers *ts);
 void timers_fini(struct timers *ts); /* not the timers */
 /* Sets or moves; TIMER_NEVER takes it out. */
-void timers_set(struct timers *ts, struct timer *t, int64_t at_us);
-void timers_off(struct timers *ts, struct timer *t);
-struct timer *timers_first(const struct timers *ts); /* NULL: none */
+void timers_set(struct timers *ts, struct deadline *t, int64_t at_us);
+void timers_off(struct timers *ts, struct deadline *t);
+struct deadline *timers_first(const struct timers *ts); /* NULL: none */
 /* The earliest up to `max` timers with at_us <= now_us, in order; max at most TIMERS_LIST_MAX.
  * *more: there are others. */
 #define TIMERS_LIST_MAX 64
 uint32_t timers_list(
-    const struct timers *ts, int64_t now_us, uint32_t max, struct timer **out, bool *more);
+    const struct timers *ts, int64_t now_us, uint32_t max, struct deadline **out, bool *more);
 
 #endif

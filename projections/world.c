@@ -42,7 +42,7 @@ world_size(const struct world *w)
 int64_t
 world_next_deadline(const struct world *w)
 {
-    const struct timer *t = timers_first(&w->due);
+    const struct deadline *t = timers_first(&w->due);
 
     return t == NULL ? INT64_MAX : t->at_us;
 }
@@ -184,7 +184,7 @@ server_fold(struct world *w, const struct event *ev)
 static void
 reap(struct world *w)
 {
-    struct timer *t;
+    struct deadline *t;
 
     while ((t = timers_first(&w->reap)) != NULL && t->at_us <= w->eff_us) {
         switch ((enum world_timer)t->kind) {

@@ -10,7 +10,7 @@
 #include "projections/limits.h"
 #include "projections/ownership.h"
 
-/* Kinds of struct timer, for both heaps. */
+/* Kinds of struct deadline, for both heaps. */
 enum world_timer {
     TIMER_CODE = 1, /* due */
     TIMER_SESSION,  /* due while live, reap once ended */

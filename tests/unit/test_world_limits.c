@@ -336,7 +336,7 @@ maps_equal_a_plain_array(void **state)
 static int
 by_time(const void *a, const void *b)
 {
-    const struct timer *x = *(struct timer *const *)a, *y = *(struct timer *const *)b;
+    const struct deadline *x = *(struct deadline *const *)a, *y = *(struct deadline *const *)b;
 
     if (x->at_us != y->at_us)
         return x->at_us < y->at_us ? -1 : 1;
@@ -346,16 +346,16 @@ by_time(const void *a, const void *b)
 static void
 timers_equal_a_sorted_list(void **state)
 {
-    static struct timer all[TIMERS];
+    static struct deadline all[TIMERS];
     uint64_t rng = 7;
     struct timers ts;
 
     (void)state;
     timers_init(&ts);
     for (uint32_t i = 0; i < TIMERS; i++)
-        all[i] = (struct timer){.kind = 1, .id = id_n(1 + i)};
+        all[i] = (struct deadline){.kind = 1, .id = id_n(1 + i)};
     for (int step = 0; step < 20000; step++) {
-        struct timer *t = &all[draw(&rng) % TIMERS], *sorted[TIMERS], *list[TIMERS_LIST_MAX];
+        struct deadline *t = &all[draw(&rng) % TIMERS], *sorted[TIMERS], *list[TIMERS_LIST_MAX];
         uint32_t n = 0, due = 0, max = (uint32_t)(draw(&rng) % (TIMERS_LIST_MAX + 1)), got;
         int64_t now = (int64_t)(draw(&rng) % 100);
         bool more;

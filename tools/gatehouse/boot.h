@@ -1,8 +1,8 @@
 /* boot.h: from a state folder to a ledger that continues it: the log is read once from its first
  * event, and everything that decides comes out of that (and the keystore). Used by `serve`, by
  * `init` and by nobody else: other commands speak to the running server. */
-#ifndef GATEHOUSE_BOOT_H
-#define GATEHOUSE_BOOT_H
+#ifndef TOOLS_GATEHOUSE_BOOT_H
+#define TOOLS_GATEHOUSE_BOOT_H
 
 #include "core/clock.h"
 #include "core/keyring.h"

@@ -1,6 +1,6 @@
 /* exit.h: exit codes, fixed so that scripts can rely on them. */
-#ifndef GATEHOUSE_EXIT_H
-#define GATEHOUSE_EXIT_H
+#ifndef TOOLS_GATEHOUSE_EXIT_H
+#define TOOLS_GATEHOUSE_EXIT_H
 
 enum exit_code {
     EXIT_DONE = 0,

@@ -4,8 +4,13 @@
 #include <string.h>
 
 #include "http/sha.h"
+#include "tools/gatehouse/audit.h"
+#include "tools/gatehouse/connect.h"
 #include "tools/gatehouse/exit.h"
 #include "tools/gatehouse/init.h"
+#include "tools/gatehouse/login.h"
+#include "tools/gatehouse/serve.h"
+#include "tools/gatehouse/verbs.h"
 
 struct command_row {
     const char *name;
@@ -15,6 +20,20 @@ struct command_row {
 
 static const struct command_row rows[] = {
     {"init", init_main, "make a state folder: keys, log, first admin"},
+    {"serve", serve_main, "run the server"},
+    {"login", login_main, "log in to a server and keep the tokens"},
+    {"logout", logout_main, "end the login"},
+    {"connect", connect_main, "open a shell, desktop or port on a machine"},
+    {"code", verbs_main, "support codes: new, list, revoke"},
+    {"machine", verbs_main, "machines: list, show, add, rename, tag, note, keys, allow lists"},
+    {"session", verbs_main, "sessions: list, show, end, note"},
+    {"user", verbs_main, "accounts: list, show, add, role, disable, enable, password"},
+    {"invite", verbs_main, "invitations to register: new, list, revoke"},
+    {"token", verbs_main, "logins in force: list, revoke"},
+    {"audit", audit_main, "the log: events, tail, timeline, verify"},
+    {"key", verbs_main, "signing keys: rotate"},
+    {"clock", verbs_main, "accept the wall clock after it was stepped"},
+    {"status", verbs_main, "what the server on this machine is doing"},
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))

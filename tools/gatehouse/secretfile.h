@@ -1,6 +1,6 @@
 /* secretfile.h: a secret from a file or standard input ("-"), never from argv. */
-#ifndef GATEHOUSE_SECRETFILE_H
-#define GATEHOUSE_SECRETFILE_H
+#ifndef TOOLS_GATEHOUSE_SECRETFILE_H
+#define TOOLS_GATEHOUSE_SECRETFILE_H
 
 #include "core/err.h"
 #include "core/span.h"
