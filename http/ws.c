@@ -447,9 +447,9 @@ ws_close(struct loop *loop, struct ref ref, uint16_t code, const char *reason)
 void
 ws_set_handlers(struct loop *loop, struct ref ref, const struct ws_handlers *handlers, void *user)
 {
-    struct conn *conn = ws_get(loop, ref);
+    struct conn *conn = conn_get(loop, ref); /* also one that is closing: on_close is to come */
 
-    if (conn == NULL)
+    if (conn == NULL || conn->ops != &ws_ops)
         return;
     conn->ws->handlers = handlers;
     conn->ws->user = user;
