@@ -70,7 +70,8 @@ struct agent_channel {
     bool local_told;        /* ... and the other end knows */
     bool remote_ended;      /* the technician will send no more */
     bool last_was_newline;  /* of the bytes to the PTY */
-    uint8_t eof_left;       /* end-of-file characters to type */
+    uint8_t eof_left;       /* keys to type: 2: return and end-of-file, 1: end-of-file */
+    int64_t eof_again_ms;
     uint64_t to_agent_bytes, to_technician_bytes;
 };
 

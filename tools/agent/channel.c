@@ -16,6 +16,7 @@
 #define DRAIN_MS        200  /* a shell's last words, when something still holds its terminal */
 #define ORPHAN_KILL_MS  3000 /* from SIGHUP to SIGKILL */
 #define DIAL_MS         10000
+#define EOF_AGAIN_MS    500
 
 struct agent_channel *
 channel_find(struct agent *a, const struct id *id)
@@ -318,8 +319,9 @@ step_dialling(struct agent *a, struct agent_channel *ch)
 
 /* ---- from the technician to the service ---- */
 
-/* The far end will send no more. A socket learns it as half a close, a terminal as its end-of-file
- * character: twice when the line is not empty, since the first one then only submits it. */
+/* The far end will send no more. A socket learns it as half a close, a terminal by what a person
+ * would type: a begun line is submitted, then comes the end-of-file character. Again from time to
+ * time: a program that changes the terminal's mode as it starts reads the first one as nothing. */
 static void
 far_end_done(struct agent_channel *ch)
 {
@@ -358,13 +360,21 @@ take_text(struct agent_channel *ch, struct span bytes)
 static void
 type_eof(struct agent_channel *ch)
 {
+    int64_t now_ms;
+
+    if (!ch->remote_ended || ch->service->kind != SERVICE_SHELL || ch->exited)
+        return;
+    now_ms = pollset_clock_ms();
+    if (ch->eof_left == 0 && now_ms >= ch->eof_again_ms)
+        ch->eof_left = 1;
     while (ch->eof_left > 0 && ch->local.rfd >= 0 && stream_can_write(&ch->local)) {
-        uint8_t eof = pty_eof_char(ch->local.rfd);
+        uint8_t key = ch->eof_left == 2 ? '\r' : pty_eof_char(ch->local.rfd);
         size_t n;
 
-        if (stream_write(&ch->local, &eof, 1, &n) != STREAM_DONE)
+        if (stream_write(&ch->local, &key, 1, &n) != STREAM_DONE)
             return;
         ch->eof_left--;
+        ch->eof_again_ms = now_ms + EOF_AGAIN_MS;
     }
 }
 
@@ -526,6 +536,8 @@ prepare_moving(struct agent_channel *ch, struct pollset *ps)
     wsclient_prepare(ch->ws, ps, !ch->stuck);
     stream_prepare(&ch->local, ps, !ch->local_ended && wsclient_room(ch->ws, &place) > 0,
         ch->stuck || ch->eof_left > 0);
+    if (ch->remote_ended && ch->service->kind == SERVICE_SHELL && ch->eof_left == 0 && !ch->exited)
+        pollset_deadline(ps, ch->eof_again_ms);
     if (ch->exited && ps->now_ms < ch->drain_until_ms)
         pollset_deadline(ps, ch->drain_until_ms);
 }
