@@ -264,6 +264,7 @@ check_upgrade(struct wsclient *ws)
         return;
     }
     ws->in_at = r->head_len;
+    ws->more = ws->in_fill > ws->in_at; /* the first message came with the head */
     ws->phase = PHASE_OPEN;
     ws->state = WSC_OPEN;
     ws->deadline_ms = 0;

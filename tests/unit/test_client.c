@@ -188,9 +188,10 @@ struct peer {
     int listener;
     const char *script;
     size_t script_len;
-    bool slowly;    /* byte by byte */
-    bool websocket; /* answer the handshake first */
-    bool stay;      /* keep the connection until the client leaves */
+    bool slowly;          /* byte by byte */
+    bool websocket;       /* answer the handshake first */
+    const char *together; /* sent with the head of the handshake */
+    bool stay;            /* keep the connection until the client leaves */
     char request[16384];
     size_t request_len;
     uint8_t rest[65536]; /* what came behind the request */
@@ -221,8 +222,8 @@ peer_handshake(const struct peer *p, int fd)
     head_accept(span_of(key + 19, 24), accept);
     n = snprintf(head, sizeof(head),
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: gatehouse.v1\r\n\r\n",
-        accept);
+        "Sec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: gatehouse.v1\r\n\r\n%s",
+        accept, p->together != NULL ? p->together : "");
     peer_write(p, fd, head, (size_t)n);
 }
 
@@ -653,6 +654,38 @@ frames_are_sent_as_the_protocol_wants(void **state)
     assert_string_equal(kinds, "2:1 2:125 2:3473 1:12 10:2 8:2 ");
 }
 
+/* What came with the head of the handshake is not waited for a second time. */
+static void
+a_message_that_came_with_the_handshake_is_seen_at_once(void **state)
+{
+    static struct peer peer;
+    struct wsclient_options options = ws_options;
+    struct client *client;
+    struct wsclient *ws;
+    struct pollset ps;
+    struct span bytes;
+
+    (void)state;
+    options.stream = true;
+    peer = (struct peer){.script = "", .websocket = true, .together = "\x82\x02hi", .stay = true};
+    client = peer_start(&peer);
+    assert_int_equal(wsclient_new(client, &options, &ws), OK);
+    while (wsclient_state(ws) == WSC_OPENING) {
+        pollset_init(&ps);
+        wsclient_prepare(ws, &ps, false);
+        assert_int_equal(pollset_wait(&ps), OK);
+        (void)wsclient_step(ws, &ps);
+    }
+    pollset_init(&ps);
+    wsclient_prepare(ws, &ps, true);
+    assert_true(ps.deadline_ms <= ps.now_ms);
+    assert_int_equal(wsclient_next(ws, &bytes), WSC_BINARY);
+    assert_true(span_is(bytes, "hi"));
+    wsclient_free(ws);
+    client_free(client);
+    peer_end(&peer);
+}
+
 /* The queue is bounded; what does not fit is refused, not kept. */
 static void
 the_queue_is_bounded(void **state)
@@ -767,6 +800,7 @@ main(void)
         cmocka_unit_test(conversations_end_as_the_table_says),
         cmocka_unit_test(handshakes_end_as_the_table_says),
         cmocka_unit_test(frames_are_sent_as_the_protocol_wants),
+        cmocka_unit_test(a_message_that_came_with_the_handshake_is_seen_at_once),
         cmocka_unit_test(the_queue_is_bounded),
         cmocka_unit_test(channel_texts_say_one_thing),
         cmocka_unit_test(targets_are_escaped),
