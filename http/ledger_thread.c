@@ -316,18 +316,22 @@ ledger_thread_start(const struct ledger_thread_options *options)
 struct eff_clock
 ledger_thread_stop(struct ledger_thread *t)
 {
-    struct eff_clock clock;
-
     pthread_mutex_lock(&t->lock);
     t->closing = true;
     thread_wake(t);
     pthread_mutex_unlock(&t->lock);
     pthread_join(t->thread, NULL);
     ledger_flush(t->ledger);
-    clock = t->clock;
+    return t->clock;
+}
+
+void
+ledger_thread_free(struct ledger_thread *t)
+{
+    if (t == NULL)
+        return;
     pthread_cond_destroy(&t->wake);
     pthread_mutex_destroy(&t->lock);
     sodium_memzero(t, sizeof(*t));
     free(t);
-    return clock;
 }

@@ -46,7 +46,9 @@ bool ledger_thread_clock_unsure(const struct ledger_thread *t);
 void ledger_thread_touch(struct ledger_thread *t, const struct id *session);
 
 /* Takes no more commands, runs those queued, flushes, and joins. The caller has sent
- * CMD_STOP_SERVER before. Frees t; returns the clock as it stood. */
+ * CMD_STOP_SERVER before. Returns the clock as it stood. The journal may still tell it what became
+ * durable, until ledger_thread_free. */
 struct eff_clock ledger_thread_stop(struct ledger_thread *t);
+void ledger_thread_free(struct ledger_thread *t); /* after stop, and after the journal */
 
 #endif

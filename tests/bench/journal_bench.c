@@ -416,8 +416,8 @@ main(int argc, char **argv)
                 producers, threads == 0 || threads > producers ? producers : threads, seconds);
     }
     (void)ledger_thread_stop(bench.ledger);
-    bench.ledger = NULL;
     boot_close(&bench.boot);
+    ledger_thread_free(bench.ledger);
     free(bench.sample_ns);
     return 0;
 }

@@ -105,9 +105,10 @@ static void
 durable_now(void *ctx, uint64_t size)
 {
     struct serve *s = ctx;
+    struct ledger_thread *ledger = __atomic_load_n(&s->app.ledger, __ATOMIC_ACQUIRE);
 
-    if (s->app.ledger != NULL)
-        ledger_thread_set_durable(s->app.ledger, size);
+    if (ledger != NULL)
+        ledger_thread_set_durable(ledger, size);
     if (s->views_listener.durable != NULL)
         s->views_listener.durable(s->views_listener.ctx, size);
     if (s->anchor_listener.durable != NULL)
@@ -298,10 +299,12 @@ start_ledger(struct serve *s)
         .heartbeat_s = s->boot.world->policy.heartbeat_s,
         .on_verdict = verdict_given,
         .ctx = s};
+    struct ledger_thread *ledger = ledger_thread_start(&options);
 
-    if ((s->app.ledger = ledger_thread_start(&options)) == NULL)
+    if (ledger == NULL)
         return fail("no thread for the ledger");
-    ledger_thread_set_durable(s->app.ledger, journal_durable(s->boot.journal));
+    __atomic_store_n(&s->app.ledger, ledger, __ATOMIC_RELEASE); /* the journal's thread looks */
+    ledger_thread_set_durable(ledger, journal_durable(s->boot.journal));
     return EXIT_DONE;
 }
 
@@ -465,7 +468,6 @@ serve_stop(struct serve *s)
         http_server_stop(app->server, DRAIN_MS);
     if (app->ledger != NULL) {
         s->boot.clock = ledger_thread_stop(app->ledger);
-        app->ledger = NULL;
         ledger_stop(s->boot.ledger);
         for (int i = 0; i < STOP_ROUNDS_MAX && !announce_stop(s); i++)
             ;
@@ -476,6 +478,8 @@ serve_stop(struct serve *s)
         journal_stop(s->boot.journal);
         s->boot.journal = NULL;
     }
+    ledger_thread_free(app->ledger);
+    app->ledger = NULL;
     if (s->views != NULL)
         views_stop(s->views);
     if (s->anchor != NULL)
@@ -485,6 +489,7 @@ serve_stop(struct serve *s)
     channels_stop(app);
     agents_stop(app);
     ask_stop(app);
+    routes_free(app);
     if (app->server != NULL)
         http_server_free(app->server);
     directory_free(app->directory);
