@@ -34,6 +34,21 @@ machine_new(const struct folding *f, struct machine_row *row)
     row->added_us = f->now_us;
 }
 
+/* An id that was removed and comes back, as in no log of ours, is a new machine, as in the world.
+ */
+static bool
+machine_add(struct folding *f, const struct machine_row *row)
+{
+    struct machine_row old;
+    struct key key = {.len = 0};
+
+    key_id(&key, &row->machine);
+    if (!id_is_nil(&row->machine) && fold_row(f, TABLE_MACHINES, &row->machine, &old) &&
+        old.removed)
+        fold_unset(f, TABLE_MACHINES, &key);
+    return fold_add(f, TABLE_MACHINES, row);
+}
+
 static void
 machine_described(struct folding *f, struct machine_row *row)
 {
@@ -52,7 +67,7 @@ machine_added(struct folding *f)
 
     machine_new(f, &row);
     machine_described(f, &row);
-    (void)fold_add(f, TABLE_MACHINES, &row);
+    (void)machine_add(f, &row);
 }
 
 /* One that is there; removed ones do not change any more. */
@@ -86,7 +101,7 @@ machine_bound(struct folding *f)
 
     if (!machine_there(f, &row)) {
         machine_new(f, &row);
-        if (!fold_add(f, TABLE_MACHINES, &row))
+        if (!machine_add(f, &row))
             return;
     }
     row.bound = true;
@@ -221,17 +236,18 @@ code_issued(struct folding *f)
     (void)fold_add(f, TABLE_CODES, &row);
 }
 
-static bool
-code_over(struct folding *f, enum code_state state, struct code_row *row)
+static void
+code_over(struct folding *f, enum code_state state)
 {
-    if (!fold_row(f, TABLE_CODES, &f->ev->subject.code, row) || row->state != CODE_LIVE)
-        return false;
-    row->state = state;
-    row->ended_us = f->now_us;
+    struct code_row row;
+
+    if (!fold_row(f, TABLE_CODES, &f->ev->subject.code, &row) || row.state != CODE_LIVE)
+        return;
+    row.state = state;
+    row.ended_us = f->now_us;
     if (state == CODE_REDEEMED)
-        row->machine = f->ev->subject.machine;
-    fold_put(f, TABLE_CODES, row);
-    return true;
+        row.machine = f->ev->subject.machine;
+    fold_put(f, TABLE_CODES, &row);
 }
 
 static void
@@ -243,9 +259,10 @@ code_redeemed(struct folding *f)
     machine_new(f, &row);
     row.guest = row.bound = true;
     row.code = f->ev->subject.code;
-    if (code_over(f, CODE_REDEEMED, &code))
+    if (fold_row(f, TABLE_CODES, &row.code, &code) && code.state == CODE_LIVE)
         row.issuer = code.issuer;
-    (void)fold_add(f, TABLE_MACHINES, &row);
+    if (machine_add(f, &row))
+        code_over(f, CODE_REDEEMED);
 }
 
 /* --- API keys --- */
@@ -269,15 +286,18 @@ key_issued(struct folding *f)
 static void
 key_revoked(struct folding *f)
 {
-    struct id id = fields_id(&f->ev->data, FIELD_KEY);
+    struct id id = fields_id(&f->ev->data, FIELD_KEY), machine = f->ev->subject.machine;
     struct machine_row row;
     struct key_row key;
 
-    if (!fold_row(f, TABLE_KEYS, &id, &key) || key.state == KEY_REVOKED)
+    if (id_is_nil(&id))
         return;
-    key.state = KEY_REVOKED;
-    fold_put(f, TABLE_KEYS, &key);
-    if (!fold_row(f, TABLE_MACHINES, &key.machine, &row) || !id_equal(&row.bound_key, &id))
+    if (fold_row(f, TABLE_KEYS, &id, &key)) {
+        machine = key.machine;
+        key.state = KEY_REVOKED;
+        fold_put(f, TABLE_KEYS, &key);
+    }
+    if (!fold_row(f, TABLE_MACHINES, &machine, &row) || !id_equal(&row.bound_key, &id))
         return;
     row.bound = false;
     row.bound_key = NOBODY;
@@ -306,8 +326,6 @@ allowlist_changed(struct folding *f)
 void
 views_fold_fleet(struct folding *f)
 {
-    struct code_row code;
-
     switch (f->ev->type) {
     case EV_MACHINE_ADDED: machine_added(f); return;
     case EV_MACHINE_CHANGED: machine_changed(f); return;
@@ -320,8 +338,8 @@ views_fold_fleet(struct folding *f)
     case EV_SERVER_STOPPED: presence_clear(f); return;
     case EV_CODE_ISSUED: code_issued(f); return;
     case EV_CODE_REDEEMED: code_redeemed(f); return;
-    case EV_CODE_EXPIRED: (void)code_over(f, CODE_EXPIRED, &code); return;
-    case EV_CODE_REVOKED: (void)code_over(f, CODE_REVOKED, &code); return;
+    case EV_CODE_EXPIRED: code_over(f, CODE_EXPIRED); return;
+    case EV_CODE_REVOKED: code_over(f, CODE_REVOKED); return;
     case EV_KEY_ISSUED: key_issued(f); return;
     case EV_KEY_REVOKED: key_revoked(f); return;
     case EV_ALLOWLIST_CHANGED: allowlist_changed(f); return;

@@ -21,20 +21,30 @@ index_id(struct folding *f, enum table t, const struct id *id, struct span value
         index_put(f, t, id->b, ID_BYTES, value);
 }
 
-/* Who acted and who it was done to. An address that came with a user's action is theirs: it is kept
- * in the entry, so that it can be taken back when they are erased. */
+/* Whose key the caller's address is sealed under: who acted, or whom a registration made. */
+static struct id
+address_owner(const struct event *ev)
+{
+    static const struct id nobody;
+
+    if (ev->type == EV_USER_REGISTERED)
+        return ev->subject.user;
+    return ev->actor.kind == ACTOR_USER ? ev->actor.id : nobody;
+}
+
+/* Who acted and who it was done to. An address that is a user's is kept in their entry, so that it
+ * can be taken back when they are erased. */
 static void
 index_users(struct folding *f, const struct addr *from)
 {
-    const struct actor *a = &f->ev->actor;
-    const struct id *about = &f->ev->subject.user;
-    bool acted = a->kind == ACTOR_USER;
+    const struct id *acted = &f->ev->actor.id, *about = &f->ev->subject.user;
+    struct id owner = address_owner(f->ev);
+    struct span none = span_of(NULL, 0);
+    struct span address = from == NULL ? none : span_of(from->b, sizeof(from->b));
 
-    if (!acted || !id_equal(&a->id, about))
-        index_id(f, TABLE_BY_USER, about, span_of(NULL, 0));
-    if (acted)
-        index_id(f, TABLE_BY_USER, &a->id,
-            from == NULL ? span_of(NULL, 0) : span_of(from->b, sizeof(from->b)));
+    index_id(f, TABLE_BY_USER, about, id_equal(about, &owner) ? address : none);
+    if (f->ev->actor.kind == ACTOR_USER && !id_equal(acted, about))
+        index_id(f, TABLE_BY_USER, acted, id_equal(acted, &owner) ? address : none);
 }
 
 static void

@@ -57,6 +57,16 @@ live_prefix(const struct id *user)
     return key;
 }
 
+/* Where it is used from. Only its own user's word: it is forgotten with them. */
+static void
+family_seen(struct folding *f, struct family_row *row)
+{
+    if (f->ev->actor.kind != ACTOR_USER || !id_equal(&f->ev->actor.id, &row->user))
+        return;
+    fold_personal_text(f, FIELD_ADDRESS, row->address, sizeof(row->address));
+    fold_personal_text(f, FIELD_USER_AGENT, row->user_agent, sizeof(row->user_agent));
+}
+
 static void
 login_succeeded(struct folding *f)
 {
@@ -79,8 +89,7 @@ login_succeeded(struct folding *f)
         user.login_us = f->now_us;
         fold_put(f, TABLE_USERS, &user);
     }
-    fold_personal_text(f, FIELD_ADDRESS, row.address, sizeof(row.address));
-    fold_personal_text(f, FIELD_USER_AGENT, row.user_agent, sizeof(row.user_agent));
+    family_seen(f, &row);
     if (!fold_add(f, TABLE_FAMILIES, &row))
         return;
     live = live_key(&row);
@@ -108,8 +117,7 @@ token_refreshed(struct folding *f)
         return;
     row.n = n;
     row.refreshed_us = f->now_us;
-    fold_personal_text(f, FIELD_ADDRESS, row.address, sizeof(row.address));
-    fold_personal_text(f, FIELD_USER_AGENT, row.user_agent, sizeof(row.user_agent));
+    family_seen(f, &row);
     fold_put(f, TABLE_FAMILIES, &row);
 }
 
@@ -200,19 +208,37 @@ forget_family(struct folding *f, struct span rest, struct span value, void *arg)
     return true;
 }
 
-/* As if the user's key had never been there to open anything. */
 static void
-user_forget(struct folding *f, struct user_row *row)
+name_forget(struct folding *f, const struct user_row *row)
 {
-    struct key families = key_of(TABLE_FAMILIES, &row->user), name;
     struct span there;
+    struct key name;
 
     if (key_name(span_str(row->name), &name) && fold_get(f, TABLE_LOOKUP, &name, &there) &&
         span_equal(there, span_of(row->user.b, ID_BYTES)))
         fold_unset(f, TABLE_LOOKUP, &name);
-    row_forget(TABLE_USERS, row);
+}
+
+/* As if the user's key had never been there to open anything. */
+static void
+user_erased(struct folding *f)
+{
+    const struct id *user = &f->ev->subject.user;
+    struct key families = key_of(TABLE_FAMILIES, user);
+    struct user_row row;
+
+    if (id_is_nil(user))
+        return;
+    families_end(f, user, "erased", NULL);
     fold_sweep(f, TABLE_LOOKUP, &families, forget_family, NULL);
-    views_fold_index_forget(f, &row->user);
+    views_fold_index_forget(f, user);
+    if (!fold_row(f, TABLE_USERS, user, &row))
+        return;
+    name_forget(f, &row);
+    row_forget(TABLE_USERS, &row);
+    row.changed_seq = f->ev->seq;
+    row.erased = row.disabled = true;
+    fold_put(f, TABLE_USERS, &row);
 }
 
 static void
@@ -234,11 +260,6 @@ user_changed(struct folding *f)
             families_end(f, &row.user, "role_changed", NULL);
         break;
     case EV_USER_ENABLED: row.disabled = false; break;
-    case EV_USER_ERASED:
-        row.erased = row.disabled = true;
-        families_end(f, &row.user, "erased", NULL);
-        user_forget(f, &row);
-        break;
     default:
         row.disabled = true;
         families_end(f, &row.user, "disabled", NULL);
@@ -297,8 +318,8 @@ views_fold_people(struct folding *f)
         return;
     case EV_USER_CHANGED:
     case EV_USER_ENABLED:
-    case EV_USER_DISABLED:
-    case EV_USER_ERASED: user_changed(f); return;
+    case EV_USER_DISABLED: user_changed(f); return;
+    case EV_USER_ERASED: user_erased(f); return;
     case EV_INVITE_ISSUED: invite_issued(f); return;
     case EV_INVITE_REVOKED: invite_over(f, INVITE_REVOKED); return;
     default: return; /* another part's business */
