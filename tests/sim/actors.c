@@ -639,5 +639,8 @@ actors_act(struct sim *s)
 void
 actors_crashed(struct actors *a)
 {
+    /* A login under way is a request in the server's memory: it dies with the process, and the seq
+     * of a lost attempt is given out again. */
+    a->logins.count = 0;
     a->connections.count = a->tickets.count = a->dials.count = a->channels.count = 0;
 }

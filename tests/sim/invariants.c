@@ -11,6 +11,7 @@
 /* The last admitted login attempts of each address. */
 static struct {
     int64_t at[TIMES];
+    uint64_t seq[TIMES];
     uint32_t next;
 } logins[ADDRESSES];
 
@@ -49,7 +50,19 @@ check_logins(struct sim *s, const struct command *cmd, const struct verdict *v)
     for (uint32_t i = 0; i < TIMES; i++)
         within += logins[a].at[i] != 0 && v->eff_us < logins[a].at[i] + WINDOW_US;
     PROMISE(s, within < LOGINS_MAX); /* never more than 5 in any 60 s per address */
+    logins[a].seq[logins[a].next % TIMES] = v->first_seq;
     logins[a].at[logins[a].next++ % TIMES] = v->eff_us;
+}
+
+/* An attempt that a crash took was never answered, and its password never proven: a verdict is
+ * spoken only once it is durable. Those that were acknowledged stay in the book. */
+static void
+forget_lost_logins(const struct sim *s)
+{
+    for (uint32_t a = 0; a < ADDRESSES; a++)
+        for (uint32_t i = 0; i < TIMES; i++)
+            if (logins[a].seq[i] >= s->disk.size)
+                logins[a].at[i] = 0;
 }
 
 static void
@@ -128,6 +141,7 @@ invariants_restarted(struct sim *s)
 
     PROMISE(s, again != NULL);
     PROMISE(s, s->disk.size >= acked); /* what was acknowledged is there */
+    forget_lost_logins(s);
     replay(s, again);
     world_digest(s->world, s->clock.eff_us, &ours);
     world_digest(again, s->clock.eff_us, &theirs);
