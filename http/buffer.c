@@ -1,7 +1,17 @@
 /* buffer.c: bytes waiting to go out, or for the rest of a message. Owned by one loop's thread. */
 #include "http/buffer.h"
 
+#include <sodium.h>
+
 #define BUFFER_LEAST 512
+
+static void
+memory_free(struct buffer *buffer)
+{
+    if (buffer->wipes && buffer->ptr != NULL)
+        sodium_memzero(buffer->ptr, buffer->cap);
+    free(buffer->ptr);
+}
 
 uint8_t *
 buffer_room(struct buffer *buffer, size_t more)
@@ -24,7 +34,7 @@ buffer_room(struct buffer *buffer, size_t more)
             return NULL;
         if (len > 0)
             memcpy(fresh, buffer_bytes(buffer), len);
-        free(buffer->ptr);
+        memory_free(buffer);
         buffer->ptr = fresh;
         buffer->cap = cap;
     }
@@ -59,6 +69,6 @@ buffer_take(struct buffer *buffer, size_t len)
 void
 buffer_fini(struct buffer *buffer)
 {
-    free(buffer->ptr);
-    *buffer = (struct buffer){0};
+    memory_free(buffer);
+    *buffer = (struct buffer){.wipes = buffer->wipes};
 }

@@ -9,6 +9,7 @@
 struct buffer {
     uint8_t *ptr;
     size_t start, end, cap; /* the bytes are ptr[start..end) */
+    bool wipes;             /* may hold passwords and tokens: nothing is left in freed memory */
 };
 
 static inline size_t

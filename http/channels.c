@@ -14,6 +14,7 @@
 #include "core/vault.h"
 #include "http/agents.h"
 #include "http/ask.h"
+#include "http/auth.h"
 #include "http/caller.h"
 #include "http/credential.h"
 #include "http/cuts.h"
@@ -453,10 +454,7 @@ origin_allowed(struct loop *loop, struct ref ref, const struct request *request)
     const char *expected = app_of(loop)->public_url;
     char detail[512], seen[256];
 
-    if (origin == NULL)
-        return true;
-    if (http_field_count(request, "origin") == 1 && expected[0] != '\0' &&
-        span_is(*origin, expected))
+    if (origin == NULL || auth_origin(app_of(loop), request))
         return true;
     text_escape(*origin, seen, sizeof(seen));
     snprintf(detail, sizeof(detail), "Origin: expected %s, received %s.",

@@ -16,6 +16,7 @@ http_open(struct conn *conn)
     conn->http = calloc(1, sizeof(*conn->http));
     if (conn->http == NULL)
         return ERR_MEMORY;
+    conn->http->in.wipes = true;
     conn->ops = &http_ops;
     return OK;
 }
@@ -321,6 +322,7 @@ http_head(struct conn *conn, size_t len)
     INVARIANT(head.request.field_count == fields);
     memcpy(exchange->fields, head.fields, fields * sizeof(head.fields[0]));
     memset(exchange, 0, sizeof(*exchange));
+    exchange->body.wipes = true;
     exchange->request = head.request;
     exchange->request.fields = exchange->fields;
     exchange->framing = head.body;

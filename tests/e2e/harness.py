@@ -176,8 +176,9 @@ class Server(Process):
         return self
 
     def command(self):
+        certificate = [] if self.plain else ["--tls-cert", str(self.ca), "--tls-key", str(self.state / "tls.key")]
         return [binary("gatehouse"), "serve", "--state-dir", str(self.state),
-                "--listen", f"127.0.0.1:{self.port}", *self.args]
+                "--listen", f"127.0.0.1:{self.port}", *certificate, *self.args]
 
     def start(self, wait=True, wrapper=()):
         """wrapper: a command line to run it under, such as strace's."""

@@ -213,6 +213,25 @@ def test_plain_http_sends_pages_to_the_configured_host_and_refuses_the_rest(both
     assert plain(both, f"GET /healthz HTTP/1.1\r\n{end}").startswith("HTTP/1.1 200 ")
 
 
+def test_behind_a_proxy_the_clients_own_way_counts(make_server):
+    server = make_server("--trusted-proxies", "127.0.0.0/8", plain=True)
+    name, password = "admin", harness.PASSWORD
+
+    def login(**headers):
+        return server.api().request("POST", "/api/auth/login", {"name": name, "password": password, "cookie": False},
+                                    token=False, headers={k.replace("_", "-"): v for k, v in headers.items()})
+    assert login(X_Forwarded_For="192.0.2.7", X_Forwarded_Proto="https").status == 200
+    reply = login(X_Forwarded_For="192.0.2.7", X_Forwarded_Proto="http")
+    assert reply.status == 403 and reply.code == "https_required"
+    assert login().status == 200  # by loopback itself
+    # One client is one client, whatever it writes left of what the proxy added.
+    password = "wrong-password"
+    seen = [login(X_Forwarded_For=f"10.9.8.{i}, 192.0.2.99", X_Forwarded_Proto="https").status for i in range(6)]
+    assert seen == [401] * 5 + [429]
+    event = server.admin().events(type="login.failed")[-1]
+    assert event["personal"]["address"] == "192.0.2.99" and event["personal"]["proxy_address"].startswith("127.")
+
+
 # ---- admin.sock
 
 def test_the_local_socket_needs_no_token(server):
