@@ -187,8 +187,8 @@ machine_remove(struct walk *w)
     return cmd;
 }
 
-/* The machine as the views have it now. Guests are their code's issuer's, and of those who see all.
- */
+/* The machine as the views have it now. Whether the caller may see it, the ledger has said: it
+ * knows every machine that was not removed. */
 static enum pace
 show_machine(struct walk *w, uint16_t status, const struct id *id)
 {
@@ -204,8 +204,7 @@ show_machine(struct walk *w, uint16_t status, const struct id *id)
     }
     err = views_machine(&rows, id, row);
     w->app->views.end(w->app->views.ctx, &rows);
-    if (err != OK || row->removed ||
-        (row->guest && !walk_sees_all(w) && !id_equal(&row->issuer, &w->asker->caller.user))) {
+    if (err != OK || row->removed) {
         free(row);
         return walk_not_found(w);
     }
@@ -237,9 +236,6 @@ machine_reply(struct walk *w)
     uint16_t status = added ? 201 : 200;
     const struct id *id = added ? &w->verdict.reply.id : &in->machine;
 
-    /* A decision says no role; whoever may add or change a machine may see it. */
-    if (w->route->method != METHOD_GET)
-        w->verdict.reply.role = ROLE_ADMIN;
     return w->views_ready ? show_machine(w, status, id) : bare_machine(w, status, id);
 }
 

@@ -74,8 +74,6 @@ stage_who(struct walk *w)
 {
     const struct request *request = walk_request(w);
 
-    if (w->route->who == WHO_LOCAL && !walk_is_local(w))
-        return walk_no(w, PROBLEM_NOT_FOUND, NULL, NULL);
     if (walk_is_local(w))
         return PACE_NEXT;
     if (w->route->who >= 0)
