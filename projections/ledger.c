@@ -194,8 +194,13 @@ ledger_decide(
         return;
     for (int i = 0; i < CODE_DRAWS_MAX && code_is_taken(l, &l->decision, now->eff_us); i++)
         decide(cmd, &l->facts, entropy, &l->decision);
-    if (code_is_taken(l, &l->decision, now->eff_us))
-        decision_refuse(&l->decision, REFUSE_TOO_MANY, NULL, "No free support code was found.");
+    if (!code_is_taken(l, &l->decision, now->eff_us))
+        return;
+    /* Nothing of the grant may stay: neither its event, nor its secret, nor the digits. */
+    l->decision.draft_count = 0;
+    l->decision.secret_count = 0;
+    sodium_memzero(&l->decision.reply, sizeof(l->decision.reply));
+    decision_refuse(&l->decision, REFUSE_TOO_MANY, NULL, "No free support code was found.");
 }
 
 /* Tokens and tickets are made here, from what was decided: the MAC keys are the vault's. */

@@ -346,7 +346,7 @@ start(const char *state_dir)
     struct ledger_thread_options options;
     int64_t before = now_ns();
 
-    if (boot_open(state_dir, 0, &bench.boot, &why) != OK ||
+    if (boot_open(state_dir, 0, &bench.boot, &why) != OK || boot_load(&bench.boot, &why) != OK ||
         boot_start(&bench.boot, &listener, 1, &why) != OK)
         die(why.text);
     options = (struct ledger_thread_options){.ledger = bench.boot.ledger,

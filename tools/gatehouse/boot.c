@@ -211,13 +211,19 @@ boot_open(const char *state_dir, uint64_t log_map_bytes, struct boot *b, struct 
         &b->state, &(struct loglmdb_options){.map_bytes = log_map_bytes}, &b->log, why);
     if (err != OK || (err = boot_replay(b, why)) != OK)
         return err;
-    if ((err = keys_load(&b->state, &b->keys_now, &b->keys, why)) != OK)
-        return err;
-    b->keys_held = true;
-    if ((err = boot_load_secrets(b, why)) != OK)
-        return err;
     clock_start(&b->clock, &b->past, clock_us(CLOCK_REALTIME), (uint64_t)clock_us(CLOCK_BOOTTIME));
     return OK;
+}
+
+enum err
+boot_load(struct boot *b, struct complaint *why)
+{
+    enum err err = keys_load(&b->state, &b->keys_now, &b->keys, why);
+
+    if (err != OK)
+        return err;
+    b->keys_held = true;
+    return boot_load_secrets(b, why);
 }
 
 enum err

@@ -32,9 +32,14 @@ struct boot {
     bool state_held, keys_held;
 };
 
-/* Opens, locks and replays. The journal is not started and there is no ledger yet. */
+/* Opens, locks and replays; changes nothing. The caller then has the anchor judge the log, and only
+ * after that calls boot_load: a rolled-back log names neither the newer keys nor the newer
+ * verifiers, and what no event names is discarded. */
 MUST_USE enum err boot_open(
     const char *state_dir, uint64_t log_map_bytes, struct boot *out, struct complaint *why);
+/* Loads keys and secrets, and discards those that no event names. The journal is not started and
+ * there is no ledger yet. */
+MUST_USE enum err boot_load(struct boot *b, struct complaint *why);
 /* A fresh state folder with keys and an empty log; opening receives what log.opened carries. */
 MUST_USE enum err boot_create(const char *state_dir, const char *origin, struct boot *out,
     struct keys_opening *opening, struct complaint *why);

@@ -221,7 +221,8 @@ load_tokens(struct serve *s)
     return err == OK ? EXIT_DONE : fail("the secret of access tokens cannot be used");
 }
 
-/* Continues the log: anchor first, so that nothing is appended to one that was rolled back. */
+/* Continues the log: anchor first, so that nothing is appended to one that was rolled back, and no
+ * key or verifier is discarded because such a log does not name it. */
 static int
 start_store(struct serve *s)
 {
@@ -232,7 +233,7 @@ start_store(struct serve *s)
     if (config_is_set(&s->config, CONFIG_ANCHOR_DIR))
         anchor.dir = config_string(&s->config, CONFIG_ANCHOR_DIR);
     if (anchor_check(&anchor, s->boot.log_keys, s->boot.log_key_count, &why) != OK ||
-        boot_start(&s->boot, &listener, 1, &why) != OK ||
+        boot_load(&s->boot, &why) != OK || boot_start(&s->boot, &listener, 1, &why) != OK ||
         anchor_start(&anchor, &s->anchor, &why) != OK)
         return fail(why.text);
     anchor_listener(s->anchor, &s->anchor_listener);
