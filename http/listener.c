@@ -170,11 +170,11 @@ accept_and_drop(struct listener *listener)
     if (loop->spare_fd >= 0)
         close(loop->spare_fd);
     fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
-    if (fd >= 0)
+    if (fd >= 0) {
+        COUNT(loop, refused_files, 1); /* first: whoever saw the close is in the count */
         close(fd);
+    }
     loop->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (fd >= 0)
-        COUNT(loop, refused_files, 1);
     return fd >= 0;
 }
 
