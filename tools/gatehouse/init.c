@@ -12,7 +12,7 @@
 #include "core/password.h"
 #include "core/text.h"
 #include "http/jwt_secret.h"
-#include "http/selfsigned.h"
+#include "http/tls_selfsigned.h"
 #include "tools/gatehouse/boot.h"
 #include "tools/gatehouse/exit.h"
 #include "tools/gatehouse/secretfile.h"
@@ -190,7 +190,7 @@ write_certificate(const struct state *st, const char *host)
     struct complaint why = {""};
     enum err err;
 
-    if (selfsigned_make(host, cert, key) != OK)
+    if (tls_selfsigned_make(host, cert, key) != OK)
         return fail("--self-signed: no certificate could be made for this host name.");
     err = state_file_write(st, "tls.crt", span_str(cert), &why);
     if (err == OK)

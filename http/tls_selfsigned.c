@@ -1,5 +1,5 @@
-/* selfsigned.c: one certificate and its key, by OpenSSL. Main thread, at init. */
-#include "http/selfsigned.h"
+/* tls_selfsigned.c: one certificate and its key, by OpenSSL. Main thread, at init. */
+#include "http/tls_selfsigned.h"
 
 #include <arpa/inet.h>
 #include <openssl/evp.h>
@@ -69,7 +69,7 @@ take_pem(BIO *bio, char out[SELFSIGNED_PEM_MAX])
 }
 
 enum err
-selfsigned_make(
+tls_selfsigned_make(
     const char *host, char cert_pem[SELFSIGNED_PEM_MAX], char key_pem[SELFSIGNED_PEM_MAX])
 {
     EVP_PKEY *key = EVP_EC_gen("P-256");
