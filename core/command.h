@@ -178,8 +178,8 @@ struct add_user {
 #define IF_MATCH_NEVER UINT64_MAX
 struct change_user {
     struct id user;
-    enum role role;    /* ROLE_NONE: unchanged */
-    int disabled;      /* -1 unchanged, 0, 1 */
+    enum role role; /* ROLE_NONE: unchanged */
+    int disabled;   /* -1 unchanged, 0, 1 */
     uint64_t if_match;
 };
 struct issue_code {

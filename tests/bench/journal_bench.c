@@ -96,12 +96,13 @@ print_result(const char *what, unsigned producers, unsigned threads, double seco
     double cpu)
 {
     uint32_t n = bench.samples;
+    uint64_t median = n / 2, p99 = (uint64_t)n * 99 / 100;
 
     qsort(bench.sample_ns, n, sizeof(*bench.sample_ns), by_value);
     printf("%-9s producers %4u threads %4u events_s %8.0f p50_ms %7.3f p99_ms %7.3f cpu_us %6.1f\n",
         what, producers, threads, events / seconds,
-        n == 0 ? 0 : (double)bench.sample_ns[n / 2] / 1e6,
-        n == 0 ? 0 : (double)bench.sample_ns[(uint64_t)n * 99 / 100] / 1e6, cpu * 1e6 / events);
+        n == 0 ? 0 : (double)bench.sample_ns[median] / 1e6,
+        n == 0 ? 0 : (double)bench.sample_ns[p99] / 1e6, cpu * 1e6 / events);
     fflush(stdout);
 }
 
