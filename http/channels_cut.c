@@ -1,0 +1,87 @@
+/* channels_cut.c: ends channels because their session ends: a loop's own at once, or those of all
+ * loops in an orderly way, waiting until each has been closed by an event. */
+#include "http/channels_internal.h"
+
+#include "http/cuts.h"
+
+static void
+channel_cut(struct channel *c)
+{
+    if (c->state == CHANNEL_DIALLING) {
+        ws_close(c->loop, c->technician, 1008, "the session has ended");
+        channels_detach(c, "cut");
+    } else if (c->state == CHANNEL_OPEN) {
+        relay_cut(c->loop, c->technician, 1008, "the session has ended");
+    }
+}
+
+static void
+channels_cut_where(struct loop *loop, const struct id *session)
+{
+    struct channel *c, *next;
+
+    HASH_ITER (hh, app_loop_of(loop)->channels->by_id, c, next)
+        if (session == NULL || id_equal(&c->place.session, session))
+            channel_cut(c);
+}
+
+void
+channels_cut_session(struct loop *loop, const struct id *session)
+{
+    channels_cut_where(loop, session);
+}
+
+void
+channels_cut_all(struct loop *loop)
+{
+    channels_cut_where(loop, NULL);
+}
+
+/* ---- an orderly end ---- */
+
+#define ENDING_POLL_MS 64
+
+struct ending {
+    struct loop *loop;
+    struct id session;
+    struct ref ref;
+    channels_closed_fn done;
+    void *user;
+    uint64_t until_ms;
+    struct timer timer;
+};
+
+static void
+ending_look(struct loop *loop, struct timer *timer)
+{
+    struct ending *e = (struct ending *)((char *)timer - offsetof(struct ending, timer));
+
+    if (directory_session_channels(app_of(loop)->directory, &e->session) > 0 &&
+        loop_now_ms(loop) < e->until_ms) {
+        loop_timer_set(loop, &e->timer, ENDING_POLL_MS);
+        return;
+    }
+    e->done(loop, e->ref, e->user);
+    free(e);
+}
+
+void
+channels_close_session(struct loop *loop, const struct id *session, struct ref ref,
+    channels_closed_fn done, void *user)
+{
+    struct ending *e = calloc(1, sizeof(*e));
+
+    cuts_add(app_of(loop), CUT_SESSION, session);
+    if (e == NULL) {
+        done(loop, ref, user);
+        return;
+    }
+    *e = (struct ending){.loop = loop,
+        .session = *session,
+        .ref = ref,
+        .done = done,
+        .user = user,
+        .until_ms = loop_now_ms(loop) + CHANNEL_ATTEST_MS + 500,
+        .timer = {.fn = ending_look}};
+    ending_look(loop, &e->timer);
+}
