@@ -89,6 +89,7 @@ enum command_kind {
     CMD_ADMIT_AGENT,
     CMD_GREET_AGENT, /* the verified hello */
     CMD_AGENT_GONE,
+    CMD_RECHECK_AGENT, /* an allow list changed: may this one stay? */
     /* sessions and channels: core/decide_session.c */
     CMD_OPEN_SESSION,
     CMD_ANSWER_CONSENT,
@@ -232,6 +233,10 @@ struct greet_agent {
 struct agent_gone {
     const char *why;
 }; /* static */
+/* By the server, with the agent's address as the caller's. */
+struct recheck_agent {
+    struct id machine, connection;
+};
 struct open_session {
     struct id machine;
     struct span reason;
@@ -358,6 +363,7 @@ struct command {
         struct admit_agent admit_agent;
         struct greet_agent greet_agent;
         struct agent_gone agent_gone;
+        struct recheck_agent recheck_agent;
         struct open_session open_session;
         struct answer_consent answer_consent;
         struct issue_ticket issue_ticket;

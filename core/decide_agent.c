@@ -273,6 +273,24 @@ agent_gone(const struct command *cmd, const struct facts *facts, struct decision
     }
 }
 
+/* The world knows addresses as tags only, so the loop that holds the connection says where it is
+ * from, as it did when the agent was admitted. */
+static void
+recheck_agent(const struct command *cmd, const struct facts *facts, struct decision *out)
+{
+    const struct machine_fact *m = &facts->machine;
+
+    if (cmd->caller.kind != CALLER_SERVER) {
+        decision_refuse(out, REFUSE_NOT_ALLOWED, NULL, NULL);
+        return;
+    }
+    if (!m->found || !m->online || !id_equal(&m->connection, &cmd->recheck_agent.connection) ||
+        !facts->allow.restricted || facts->allow.allowed)
+        return;
+    decide_end_all(cmd, facts, "agent_gone", out);
+    decide_disconnect(cmd, facts, "address_not_allowed", out);
+}
+
 void
 decide_agent(const struct command *cmd, const struct facts *facts, struct entropy *entropy,
     struct decision *out)
@@ -281,6 +299,7 @@ decide_agent(const struct command *cmd, const struct facts *facts, struct entrop
     case CMD_ADMIT_AGENT: admit_agent(cmd, facts, out); return;
     case CMD_GREET_AGENT: greet_agent(cmd, facts, entropy, out); return;
     case CMD_AGENT_GONE: agent_gone(cmd, facts, out); return;
+    case CMD_RECHECK_AGENT: recheck_agent(cmd, facts, out); return;
     default: INVARIANT(!"a command of another file");
     }
 }

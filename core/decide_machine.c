@@ -269,6 +269,7 @@ set_allowlist(const struct command *cmd, const struct facts *facts, struct decis
     }
     d = decide_event(out, EV_ALLOWLIST_CHANGED, cmd, facts);
     draft_span(d, FIELD_ALLOW, s->allow);
+    out->reply.recheck_agents = true;
     if (!overall) {
         d->subject.machine = facts->machine.machine;
         out->reply.machine = facts->machine.machine;

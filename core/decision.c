@@ -42,6 +42,7 @@ static const struct command_row {
     [CMD_ADMIT_AGENT] = {decide_agent, false},
     [CMD_GREET_AGENT] = {decide_agent, false},
     [CMD_AGENT_GONE] = {decide_agent, true},
+    [CMD_RECHECK_AGENT] = {decide_agent, true},
     [CMD_OPEN_SESSION] = {decide_session, false},
     [CMD_ANSWER_CONSENT] = {decide_session, false},
     [CMD_ISSUE_TICKET] = {decide_session, false},

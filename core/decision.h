@@ -69,6 +69,7 @@ struct reply {
     uint32_t ended_count; /* sessions this decision ended: their sockets drop at once */
     struct id ended[ENDING_MAX];
     bool cut_connection; /* the agent connection `connection` must drop */
+    bool recheck_agents; /* of `machine` (nil: all): ask for each whether it may stay */
     bool cut_user;       /* all sockets of `user` must drop (disabled, demoted, revoked) */
 };
 

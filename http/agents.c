@@ -34,6 +34,9 @@ struct agent {
     enum agent_state state;
     uint8_t nonce[CONTROL_NONCE_BYTES];
     struct id connection, machine;
+    bool has_address;
+    uint8_t address[16]; /* as it was admitted */
+    bool recheck;        /* an allow list changed while the hello was with the ledger */
     uint8_t device_key[32];
     struct command *greet; /* holds address and credential until the hello; wiped when freed */
     struct timer hello_timer;
@@ -174,6 +177,21 @@ hello_check(const struct agent *a, const struct control_said *said, struct state
     return NULL;
 }
 
+/* Insists: until it is answered, somebody may be connected who must not be. */
+static void
+agent_recheck(struct agent *a)
+{
+    struct command *cmd = command_new(CMD_RECHECK_AGENT, 0);
+
+    INVARIANT(cmd != NULL);
+    cmd->caller.kind = CALLER_SERVER;
+    cmd->caller.has_address = a->has_address;
+    memcpy(cmd->caller.address, a->address, sizeof(a->address));
+    cmd->recheck_agent = (struct recheck_agent){a->machine, a->connection};
+    a->recheck = false;
+    ask_insist(a->loop, cmd, NULL);
+}
+
 static void
 agent_greeted(
     struct loop *loop, struct ref ref, void *user, struct command *cmd, struct verdict *verdict)
@@ -210,6 +228,8 @@ agent_greeted(
     message.welcome.connection = a->connection;
     if (!agent_send(a, &message))
         ws_close(loop, ref, 1011, "the welcome did not fit");
+    if (a->recheck)
+        agent_recheck(a);
 }
 
 static void
@@ -470,6 +490,8 @@ agent_admitted(
     }
     a->loop = loop;
     a->ref = ref;
+    a->has_address = a->greet->caller.has_address;
+    memcpy(a->address, a->greet->caller.address, sizeof(a->address));
     a->hello_timer.fn = hello_late;
     randombytes_buf(a->connection.b, ID_BYTES);
     HASH_ADD(hh, app_loop_of(loop)->agents->by_connection, connection, ID_BYTES, a);
@@ -630,4 +652,16 @@ agents_drop(struct loop *loop, const struct id *connection)
     a->state = AGENT_ENDING;
     directory_drop_agent(app_of(loop)->directory, &a->machine, &a->connection);
     ws_close(loop, a->ref, 1008, "this connection is not wanted any more");
+}
+
+void
+agents_recheck(struct loop *loop, const struct id *machine)
+{
+    struct agent *a, *next;
+
+    HASH_ITER (hh, app_loop_of(loop)->agents->by_connection, a, next)
+        if (a->state == AGENT_PROVING)
+            a->recheck = true; /* whose it is, is not known yet */
+        else if (a->state == AGENT_LIVE && (id_is_nil(machine) || id_equal(&a->machine, machine)))
+            agent_recheck(a);
 }

@@ -38,4 +38,8 @@ void agents_end_session(struct loop *loop, const struct id *session);
 /* The loop's own: closes a connection (replaced, revoked). Nothing it says counts any more. */
 void agents_drop(struct loop *loop, const struct id *connection);
 
+/* The loop's own: an allow list changed (of this machine; nil: the one for all). The ledger is
+ * asked for each agent here whether its address may stay. */
+void agents_recheck(struct loop *loop, const struct id *machine);
+
 #endif

@@ -42,6 +42,7 @@ cuts_apply(struct loop *loop, const struct cut *cut)
         agents_end_session(loop, &cut->id);
         return;
     case CUT_CONNECTION: agents_drop(loop, &cut->id); return;
+    case CUT_RECHECK: agents_recheck(loop, &cut->id); return;
     case CUT_EVERYTHING: channels_cut_all(loop); return;
     }
 }
@@ -57,8 +58,10 @@ cuts_noticed(struct loop *loop, struct notice *notice)
     (void)notice;
     while (cuts_next(c, &place->read, &cut, &missed))
         cuts_apply(loop, &cut);
-    if (missed)
+    if (missed) {
         channels_cut_all(loop);
+        agents_recheck(loop, &(struct id){{0}});
+    }
 }
 
 void
@@ -80,6 +83,8 @@ cuts_from_verdict(struct app *app, const struct reply *reply)
         cuts_add(app, CUT_SESSION, &reply->ended[i]);
     if (reply->cut_connection)
         cuts_add(app, CUT_CONNECTION, &reply->connection);
+    if (reply->recheck_agents)
+        cuts_add(app, CUT_RECHECK, &reply->machine);
 }
 
 enum err

@@ -1,6 +1,7 @@
 /* cuts.h: what must drop at once, told to every loop: sessions that ended, agents' connections that
- * were replaced or revoked. A notice is state plus a wake-up: a ring that each loop reads at its
- * own pace; one that falls a whole ring behind drops everything it relays, rather than miss a cut.
+ * were replaced or revoked; and that an allow list changed, so that each asks for its own agents. A
+ * notice is state plus a wake-up: a ring that each loop reads at its own pace; one that falls a
+ * whole ring behind drops everything it relays, rather than miss a cut.
  */
 #ifndef HTTP_CUTS_H
 #define HTTP_CUTS_H
@@ -10,7 +11,7 @@
 
 #define CUTS_RING 4096
 
-enum cut_kind { CUT_SESSION, CUT_CONNECTION, CUT_EVERYTHING };
+enum cut_kind { CUT_SESSION, CUT_CONNECTION, CUT_RECHECK, CUT_EVERYTHING };
 
 struct cut {
     enum cut_kind kind;

@@ -311,7 +311,8 @@ gather_allow(struct gathering *g)
     const struct cidr_list *overall = g->w->fleet.allow, *own = m == NULL ? NULL : m->allow;
     const struct caller *caller = &g->cmd->caller;
 
-    if (g->cmd->kind != CMD_ADMIT_AGENT && g->cmd->kind != CMD_GREET_AGENT)
+    if (g->cmd->kind != CMD_ADMIT_AGENT && g->cmd->kind != CMD_GREET_AGENT &&
+        g->cmd->kind != CMD_RECHECK_AGENT)
         return;
     out->restricted = overall != NULL || own != NULL;
     out->allowed = true;
@@ -399,6 +400,7 @@ scope_of(const struct command *cmd)
     case CMD_REVOKE_CODE:
     case CMD_REVOKE_KEY:
     case CMD_REMOVE_MACHINE:
+    case CMD_RECHECK_AGENT:
     case CMD_GREET_AGENT: return SCOPE_MACHINE;
     case CMD_AGENT_GONE: return SCOPE_AGENT;
     case CMD_ROTATE_SECRET: return cmd->rotate_secret.leaked ? SCOPE_ALL : SCOPE_NONE;

@@ -76,6 +76,7 @@ machine_meant(const struct command *cmd, const struct proofs *proofs)
     case CMD_ADMIT_AGENT: agent_meant(&cmd->admit_agent, proofs, &m); break;
     case CMD_GREET_AGENT: agent_meant(&cmd->greet_agent.admitted, proofs, &m); break;
     case CMD_AGENT_GONE: m.machine = &cmd->caller.machine; break;
+    case CMD_RECHECK_AGENT: m.machine = &cmd->recheck_agent.machine; break;
     default: break;
     }
     return m;

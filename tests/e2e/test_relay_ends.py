@@ -204,6 +204,51 @@ def test_a_removed_machine_loses_its_agent(desk, server):
     assert "refused by the server" in desk.agent.log()
 
 
+ELSEWHERE = ["192.0.2.0/24"]
+
+
+def allow(server, path, networks):
+    server.admin().call("PUT", path, {"allow": networks}, headers={"If-Match": "*"})
+
+
+@pytest.mark.parametrize("overall", [False, True], ids=["machine", "overall"])
+def test_an_address_that_is_not_allowed_any_more_is_cut_within_a_second(make_server, tmp_path, echo, overall):
+    """Also on another loop than the one that took the change; who is allowed stays."""
+    server = make_server("--loops", "2")
+    service = f"tcp:echo=127.0.0.1:{echo.port}"
+    desk = relay_kit.Desk(server, tmp_path / "cut", by="key", name="cut", allow=(service,))
+    other = relay_kit.Desk(server, tmp_path / "stays", by="key", name="stays", allow=(service,))
+    path = "/api/allowlist" if overall else f"/api/machines/{desk.machine}/allowlist"
+    session = desk.session()
+    ws = desk.attach(session, "tcp:echo")
+    ws.send(b"x")
+    assert ws.recv() == b"x"
+    allow(server, path, ["127.0.0.0/8"])  # still allowed
+    ws.send(b"y")
+    assert ws.recv() == b"y"
+    start = time.monotonic()
+    allow(server, path, ELSEWHERE)
+    gone(ws, 5)
+    assert time.monotonic() - start < harness.PATIENCE
+    gone_event = desk.wait_event("agent.disconnected", lambda e: e["subject"]["machine"] == desk.machine)
+    assert gone_event["data"]["why"] == "address_not_allowed" and gone_event["actor"]["kind"] == "server"
+    assert ended(desk, session)["data"]["why"] == "agent_gone"
+    desk.wait_event("agent.rejected", lambda e: e["data"]["why"] == "address")
+    assert not desk.events(type="agent.disconnected")[1:] or overall
+    online = {m["name"]: m["online"] for m in server.admin().machines()}
+    assert online == {"cut": False, "stays": not overall}
+    allow(server, path, [])
+    for one in (desk, other):
+        one.agent.restart()  # a refused agent comes back by itself too, but takes a minute
+        one.api.wait_online(one.agent.machine_name)
+    again = desk.session()
+    ws = desk.attach(again, "tcp:echo")
+    ws.send(b"z")
+    assert ws.recv() == b"z"
+    desk.api.end_session(again)
+    assert server.verify().returncode == 0
+
+
 def test_both_ends_on_different_loops(make_server, tmp_path, echo):
     """With three loops the two sockets of a channel mostly arrive on different ones, and are joined."""
     server = make_server("--loops", "3")

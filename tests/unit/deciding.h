@@ -448,7 +448,8 @@ put_reply(struct writing *w, const struct reply *r)
         put(w, " service:%s", r->service);
     for (uint32_t i = 0; i < r->ended_count; i++)
         put_id(w, "ended", &r->ended[i]);
-    put(w, "%s%s\n", r->cut_connection ? " cut-connection" : "", r->cut_user ? " cut-user" : "");
+    put(w, "%s%s%s\n", r->cut_connection ? " cut-connection" : "",
+        r->recheck_agents ? " recheck-agents" : "", r->cut_user ? " cut-user" : "");
 }
 
 static inline void

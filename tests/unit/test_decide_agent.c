@@ -263,6 +263,35 @@ gone(void **state)
     expect("removed already", "");
 }
 
+/* An allow list changed: the server asks again for an agent that is connected. */
+static void
+rechecked(void **state)
+{
+    (void)state;
+    given(CMD_RECHECK_AGENT);
+    C.caller.kind = CALLER_SERVER;
+    C.recheck_agent = (struct recheck_agent){id_of('m'), id_of('x')};
+    F.machine = machine_of('m');
+    ending('s', SESSION_OPEN);
+    expect("no list", "");
+    F.allow = (struct allow_fact){.restricted = true, .allowed = true};
+    expect("on the list", "");
+    F.allow.allowed = false;
+    expect("not on it any more",
+        "session.ended by server @N on session:s machine:m user:u, n=5 total=6 why=agent_gone "
+        "channels=2 to_agent_bytes=1000 to_technician_bytes=2000 duration_us=10000000\n"
+        "agent.disconnected by server @N on machine:m, connection=x why=address_not_allowed\n"
+        "reply machine:m connection:x ended:s cut-connection\n");
+    F.machine.connection = id_of('y');
+    expect("replaced meanwhile", "");
+    F.machine = machine_of('m');
+    F.machine.online = false;
+    expect("gone meanwhile", "");
+    F.machine = machine_of('m');
+    by_token(ROLE_ADMIN);
+    expect("not a person's to ask", "refused not_allowed\n");
+}
+
 int
 main(void)
 {
@@ -274,6 +303,7 @@ main(void)
         cmocka_unit_test(greeted_by_device),
         cmocka_unit_test(newest_wins),
         cmocka_unit_test(gone),
+        cmocka_unit_test(rechecked),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

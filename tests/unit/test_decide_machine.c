@@ -266,7 +266,7 @@ allow_lists(void **state)
     F.machine = machine_of('m');
     expect("a machine's",
         "allowlist.changed" BY_USER " machine:m, allow=[10.0.0.0/8,2001:db8::/32]" SEALED
-        "\nreply machine:m\n");
+        "\nreply machine:m recheck-agents\n");
     C.set_allowlist.if_match = 60;
     expect("changed meanwhile", "refused changed_meanwhile\n");
     C.set_allowlist.if_match = 61;
@@ -279,7 +279,8 @@ allow_lists(void **state)
     F.machine.removed = true;
     expect("removed", "refused not_found\n");
     C.set_allowlist = (struct set_allowlist){.allow = strings("")};
-    expect("everybody's", "allowlist.changed" BY_USER ", allow=[]" SEALED "\n");
+    expect(
+        "everybody's", "allowlist.changed" BY_USER ", allow=[]" SEALED "\nreply recheck-agents\n");
     F.caller.role = ROLE_TECHNICIAN;
     expect("by a technician", NOT_THEIR_ROLE("allowlist_set"));
 }

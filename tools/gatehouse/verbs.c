@@ -126,6 +126,8 @@ static const struct verb verbs[] = {
     {"machine", "revoke-key", "ID KEY", "make a key worthless", "DELETE", "/api/machines/{}/keys/{}", false, false, false, {PATH("ID"), PATH("KEY")}, NULL},
     {"machine", "allow", "ID [CIDR ...]", "set the allow list (none: from anywhere)", "PUT", "/api/machines/{}/allowlist", false, true, true,
         {PATH("ID"), {ARG_REST, NULL, "allow", true}}, allow_one},
+    {"machine", "allow-all", "[CIDR ...]", "set the allow list of all machines (none: from anywhere)", "PUT", "/api/allowlist", false, true, true,
+        {{ARG_REST, NULL, "allow", true}}, allow_one},
     {"session", "list", "", "sessions, newest first", "GET", "/api/sessions?limit=100", false, false, false, {{0}}, session_list},
     {"session", "show", "ID", "one session", "GET", "/api/sessions/{}", false, false, true, {PATH("ID")}, session_one},
     {"session", "end", "ID", "end a session; its sockets drop at once", "DELETE", "/api/sessions/{}", false, false, false, {PATH("ID")}, NULL},
@@ -292,7 +294,9 @@ fill(struct request *r, int argc, char **argv)
 static int
 read_etag(struct request *r, char *etag, size_t size)
 {
-    bool allowlist = strstr(r->target, "/allowlist") != NULL;
+    /* A machine's list is shown with the machine; the one for all has a page of its own. */
+    bool allowlist =
+        strncmp(r->target, "/api/machines/", 14) == 0 && strstr(r->target, "/allowlist") != NULL;
     struct json_reply *reply = NULL;
     char target[TARGET_BYTES];
     struct call *call;
