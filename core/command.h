@@ -295,6 +295,8 @@ struct open_log {
 };
 struct adopt_policy {
     struct span policy;
+    bool has_base; /* made from the policy of this hash: refused when another is in force */
+    struct hash base;
 };
 struct start_server {
     struct id boot;

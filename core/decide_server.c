@@ -64,6 +64,11 @@ adopt_policy(const struct command *cmd, const struct facts *facts, struct decisi
             "not a policy of this version, or a number out of its range");
         return;
     }
+    if (cmd->adopt_policy.has_base &&
+        (!facts->policy_adopted || !hash_equal(&cmd->adopt_policy.base, &facts->policy_hash))) {
+        decision_refuse(out, REFUSE_CHANGED_MEANWHILE, "policy", "another policy was adopted");
+        return;
+    }
     d = decide_event(out, EV_POLICY_ADOPTED, cmd, facts);
     draft_span(d, FIELD_POLICY_BYTES, cmd->adopt_policy.policy);
 }

@@ -5,9 +5,11 @@
  * that is not obeyed must not look adopted. */
 #include "core/policy.h"
 
-#include "core/pack.h"
-
 #include <stddef.h>
+#include <stdio.h>
+
+#include "core/ascii.h"
+#include "core/pack.h"
 
 #define RULE_COUNT_MAX    10000 /* exact windows hold a time per slot */
 #define RULE_WINDOW_S_MAX (24 * 3600)
@@ -37,12 +39,13 @@ static const struct rule_row {
 #define POLICY_RULES 1 /* the key of the rules' map; members follow */
 
 static const struct member_row {
+    const char *name;
     size_t offset;
     uint32_t normal, min, max;
 } member_rows[] = {
 #define ROW(member, normal, min, max)                                                              \
     {                                                                                              \
-        offsetof(struct policy, member), normal, min, max                                          \
+#member, offsetof(struct policy, member), normal, min, max                                 \
     }
     /* Keys 2 and on, in this order, for ever. */
     ROW(access_s, 15 * 60, 1, 3600),
@@ -172,4 +175,86 @@ rule_name(enum rule rule)
 {
     INVARIANT(rule < RULE_COUNT);
     return rule_rows[rule].name;
+}
+
+/* ---- for people ---- */
+
+bool
+policy_item(const struct policy *p, size_t i, struct policy_item *out)
+{
+    struct policy normal, copy = *p;
+
+    policy_default(&normal);
+    if (i < RULE_COUNT - 1) {
+        enum rule rule = (enum rule)(i + 1);
+
+        out->name = rule_rows[rule].name;
+        snprintf(
+            out->value, sizeof(out->value), "%u/%u", p->rules[rule].count, p->rules[rule].window_s);
+        snprintf(out->normal, sizeof(out->normal), "%u/%u", normal.rules[rule].count,
+            normal.rules[rule].window_s);
+        snprintf(out->range, sizeof(out->range), "1-%d/1-%d", RULE_COUNT_MAX, RULE_WINDOW_S_MAX);
+        return true;
+    }
+    i -= RULE_COUNT - 1;
+    if (i >= MEMBERS)
+        return false;
+    out->name = member_rows[i].name;
+    snprintf(out->value, sizeof(out->value), "%u", *member_at(&copy, i));
+    snprintf(out->normal, sizeof(out->normal), "%u", member_rows[i].normal);
+    snprintf(out->range, sizeof(out->range), "%u-%u", member_rows[i].min, member_rows[i].max);
+    return true;
+}
+
+static enum err
+set_number(struct span text, uint32_t min, uint32_t max, uint32_t *out)
+{
+    uint64_t value;
+    enum err err = ascii_number(text, max, &value);
+
+    if (err == OK && value < min)
+        err = ERR_LIMIT;
+    if (err == OK)
+        *out = (uint32_t)value;
+    return err;
+}
+
+static enum err
+set_rule(struct rule_limit *limit, struct span text)
+{
+    const uint8_t *slash = text.len == 0 ? NULL : memchr(text.ptr, '/', text.len);
+    struct rule_limit next;
+    size_t count_len;
+    enum err err;
+
+    if (slash == NULL)
+        return ERR_MALFORMED;
+    count_len = (size_t)(slash - text.ptr);
+    err = set_number(span_of(text.ptr, count_len), 1, RULE_COUNT_MAX, &next.count);
+    if (err == OK)
+        err = set_number(
+            span_of(slash + 1, text.len - count_len - 1), 1, RULE_WINDOW_S_MAX, &next.window_s);
+    if (err == OK)
+        *limit = next;
+    return err;
+}
+
+enum err
+policy_set(struct policy *p, struct span assignment)
+{
+    const uint8_t *equals =
+        assignment.len == 0 ? NULL : memchr(assignment.ptr, '=', assignment.len);
+    struct span name, value;
+
+    if (equals == NULL)
+        return ERR_MALFORMED;
+    name = span_of(assignment.ptr, (size_t)(equals - assignment.ptr));
+    value = span_of(equals + 1, assignment.len - name.len - 1);
+    for (uint32_t rule = 1; rule < RULE_COUNT; rule++)
+        if (span_is(name, rule_rows[rule].name))
+            return set_rule(&p->rules[rule], value);
+    for (size_t i = 0; i < MEMBERS; i++)
+        if (span_is(name, member_rows[i].name))
+            return set_number(value, member_rows[i].min, member_rows[i].max, member_at(p, i));
+    return ERR_NOT_FOUND;
 }

@@ -52,12 +52,29 @@ struct policy {
     uint32_t registration_open; /* 0: by invitation only */
 };
 
+#define POLICY_BYTES_MAX 1024
+
 /* The built-in default (design section 7). */
 void policy_default(struct policy *out);
-/* Canonical msgpack of the policy, and back. cap of 1 KiB is always enough. Unknown rules or
- * members are ERR_MALFORMED; numbers out of their documented range ERR_LIMIT. */
+/* Canonical msgpack of the policy, and back. A cap of POLICY_BYTES_MAX is always enough. Unknown
+ * rules or members are ERR_MALFORMED; numbers out of their documented range ERR_LIMIT. */
 MUST_USE enum err policy_encode(const struct policy *p, uint8_t *out, size_t cap, size_t *len);
 MUST_USE enum err policy_decode(struct span bytes, struct policy *out);
 const char *rule_name(enum rule rule);
+
+/* The same numbers for people, one at a time: "login_net" is "5/60", five in sixty seconds;
+ * "session_s" is "14400". */
+#define POLICY_TEXT 32
+struct policy_item {
+    const char *name;
+    char value[POLICY_TEXT];  /* in p */
+    char normal[POLICY_TEXT]; /* the built-in default */
+    char range[POLICY_TEXT];  /* "1-10000/1-86400", "1-3600" */
+};
+/* False: there is no item i. Items keep their order. */
+bool policy_item(const struct policy *p, size_t i, struct policy_item *out);
+/* Takes "NAME=VALUE". ERR_NOT_FOUND: no number of that name; ERR_MALFORMED: not of that form;
+ * ERR_LIMIT: out of its range. p is changed only on OK. */
+MUST_USE enum err policy_set(struct policy *p, struct span assignment);
 
 #endif

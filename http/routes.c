@@ -68,6 +68,8 @@ static const struct route routes[] = {
     {METHOD_GET,    "/api/audit/timeline",     ACTION_AUDIT_READ, 0, 0, FILTERS, timeline_parse, NULL, NULL, audit_command, events_reply},
     {METHOD_GET,    "/api/audit/stats",        ACTION_AUDIT_READ, 0, 0, Q("at_least", "by", "from", "to", "limit"), stats_parse, NULL, NULL, audit_command, stats_reply},
 
+    {METHOD_GET,    "/api/policy",             ACTION_AUDIT_READ, 0, 0, ONE, NULL, NULL, NULL, NULL, policy_reply},
+
     {METHOD_GET,    "/log/checkpoint",          WHO_READER,        0, 0, NULL, NULL, NULL, NULL, NULL, checkpoint_reply},
     {METHOD_GET,    "/log/tile/entries/{path*}", ACTION_AUDIT_READ, 0, 0, NULL, entries_parse, NULL, NULL, entries_command, entries_reply},
     {METHOD_GET,    "/log/tile/{path*}",        WHO_ANYONE,        0, 0, NULL, NULL, NULL, NULL, NULL, tile_reply},
@@ -85,6 +87,7 @@ static const struct route routes[] = {
     {METHOD_POST,   "/admin/users",               WHO_LOCAL, SMALL, 0, NULL, add_user_parse, NULL, add_user_prove, add_user_command, register_reply},
     {METHOD_POST,   "/admin/users/{id}/password", WHO_LOCAL, SMALL, 0, NULL, set_password_parse, NULL, set_password_prove, set_password_command, done_reply},
     {METHOD_POST,   "/admin/clock/accept",        WHO_LOCAL, SMALL, 0, NULL, NULL, NULL, NULL, clock_accept_command, done_reply},
+    {METHOD_PATCH,  "/admin/policy",              WHO_LOCAL, TEXTS, 0, NULL, policy_change_parse, NULL, NULL, policy_adopt_command, policy_adopted_reply},
     {METHOD_POST,   "/admin/keys/rotate",         WHO_LOCAL, SMALL, 0, NULL, rotate_parse, NULL, NULL, rotate_command, rotate_reply},
 };
 /* clang-format on */

@@ -121,6 +121,12 @@ enum pace event_reply(struct walk *w);
 bool stats_parse(struct walk *w);
 enum pace stats_reply(struct walk *w);
 
+/* routes_policy.c */
+enum pace policy_reply(struct walk *w);
+bool policy_change_parse(struct walk *w);
+struct command *policy_adopt_command(struct walk *w);
+enum pace policy_adopted_reply(struct walk *w);
+
 /* routes_log.c: tree, heads and records as C2SP has them */
 enum pace checkpoint_reply(struct walk *w);
 enum pace tile_reply(struct walk *w);

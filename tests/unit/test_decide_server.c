@@ -65,6 +65,13 @@ policy_adopted(void **state)
     assert_int_equal(decided.drafts[0].type, EV_POLICY_ADOPTED);
     assert_true(
         span_equal(fields_span(&decided.drafts[0].data, FIELD_POLICY_BYTES), span_of(bytes, len)));
+    C.adopt_policy.has_base = true;
+    memset(C.adopt_policy.base.b, 'b', HASH_BYTES);
+    expect("made from another one", "refused changed_meanwhile (policy)\n");
+    F.policy_adopted = true;
+    F.policy_hash = C.adopt_policy.base;
+    run(&decided, 1);
+    assert_int_equal(decided.refusal, REFUSE_NONE);
     C.adopt_policy.policy = span_of(bytes, len - 1);
     expect("cut short", "refused bad_value (policy)\n");
     F.caller.role = ROLE_TECHNICIAN;

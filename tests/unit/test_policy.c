@@ -229,10 +229,82 @@ role_names(void **state)
     assert_string_equal(role_name(ROLE_NONE), "none");
 }
 
+/* Each number has one name, and can be written as it is shown. */
+static void
+items_can_be_set_as_they_are_shown(void **state)
+{
+    struct policy p, copy;
+    struct policy_item item, other;
+    char assignment[80];
+    size_t n = 0;
+
+    (void)state;
+    policy_default(&p);
+    for (; policy_item(&p, n, &item); n++) {
+        assert_string_equal(item.value, item.normal);
+        for (size_t j = 0; j < n; j++) {
+            assert_true(policy_item(&p, j, &other));
+            assert_string_not_equal(item.name, other.name);
+        }
+        snprintf(assignment, sizeof(assignment), "%s=%s", item.name, item.value);
+        memset(&copy, 0, sizeof(copy));
+        assert_int_equal(policy_set(&copy, span_str(assignment)), OK);
+        assert_true(policy_item(&copy, n, &other));
+        assert_string_equal(other.value, item.value);
+    }
+    assert_true(n >= RULE_COUNT - 1 + 14);
+}
+
+static void
+set_takes_what_the_range_allows(void **state)
+{
+    static const struct {
+        const char *text;
+        enum err err;
+    } cases[] = {
+        {"login_net=7/61", OK},
+        {"registration_open=1", OK},
+        {"refresh_grace_s=0", OK},
+        {"login_net=0/60", ERR_LIMIT},
+        {"login_net=10001/60", ERR_LIMIT},
+        {"login_net=5/86401", ERR_LIMIT},
+        {"login_net=5", ERR_MALFORMED},
+        {"login_net=5/", ERR_MALFORMED},
+        {"login_net=/5", ERR_MALFORMED},
+        {"login_net=5/6/7", ERR_MALFORMED},
+        {"login_net= 5/60", ERR_MALFORMED},
+        {"login_net=-5/60", ERR_MALFORMED},
+        {"session_s=0", ERR_LIMIT},
+        {"session_s=05", ERR_MALFORMED},
+        {"session_s=4/60", ERR_MALFORMED},
+        {"session_s=99999999999999999999999", ERR_LIMIT},
+        {"session_s", ERR_MALFORMED},
+        {"session=5", ERR_NOT_FOUND},
+        {"none=5/60", ERR_NOT_FOUND},
+        {"=5", ERR_NOT_FOUND},
+        {"", ERR_MALFORMED},
+    };
+    struct policy normal, p;
+
+    (void)state;
+    policy_default(&normal);
+    for (size_t i = 0; i < ROWS(cases); i++) {
+        policy_default(&p);
+        if (policy_set(&p, span_str(cases[i].text)) != cases[i].err)
+            fail_msg("%s", cases[i].text);
+        assert_int_equal(memcmp(&p, &normal, sizeof(p)) == 0, cases[i].err != OK);
+    }
+    assert_int_equal(policy_set(&p, span_str("login_net=7/61")), OK);
+    assert_int_equal(p.rules[RULE_LOGIN_NET].count, 7);
+    assert_int_equal(p.rules[RULE_LOGIN_NET].window_s, 61);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(items_can_be_set_as_they_are_shown),
+        cmocka_unit_test(set_takes_what_the_range_allows),
         cmocka_unit_test(default_is_golden),
         cmocka_unit_test(round_trip),
         cmocka_unit_test(what_is_left_out),

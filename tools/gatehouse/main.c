@@ -9,6 +9,7 @@
 #include "tools/gatehouse/exit.h"
 #include "tools/gatehouse/init.h"
 #include "tools/gatehouse/login.h"
+#include "tools/gatehouse/register.h"
 #include "tools/gatehouse/serve.h"
 #include "tools/gatehouse/verbs.h"
 
@@ -23,8 +24,11 @@ static const struct command_row rows[] = {
     {"serve", serve_main, "run the server"},
     {"login", login_main, "log in to a server and keep the tokens"},
     {"logout", logout_main, "end the login"},
+    {"register", register_main, "make an account of an invitation"},
+    {"me", verbs_main, "who this login is"},
+    {"password", verbs_main, "change the own password"},
     {"connect", connect_main, "open a shell, desktop or port on a machine"},
-    {"code", verbs_main, "support codes: new, list, revoke"},
+    {"code", verbs_main, "support codes: new, list, check, revoke"},
     {"machine", verbs_main, "machines: list, show, add, rename, tag, note, keys, allow lists"},
     {"session", verbs_main, "sessions: list, show, end, note"},
     {"user", verbs_main, "accounts: list, show, add, role, disable, enable, password"},
@@ -32,6 +36,7 @@ static const struct command_row rows[] = {
     {"token", verbs_main, "logins in force: list, revoke"},
     {"audit", audit_main, "the log: events, tail, timeline, verify"},
     {"key", verbs_main, "signing keys: rotate"},
+    {"policy", verbs_main, "the numbers that decide: show, set"},
     {"clock", verbs_main, "accept the wall clock after it was stepped"},
     {"status", verbs_main, "what the server on this machine is doing"},
 };

@@ -10,6 +10,7 @@
 #include "tools/gatehouse/table.h"
 
 #define ARGS_MAX     6
+#define SECRETS_MAX  2 /* of one command */
 #define TARGET_BYTES 2048
 
 enum arg_kind {
@@ -43,6 +44,8 @@ struct verb {
 
 static const struct column code_made[] = {{"code", "code", COLUMN_TEXT}, {"id", "id", COLUMN_TEXT},
     {"expires in s", "expires_in", COLUMN_INT}, {0}};
+static const struct column code_checked[] = {
+    {"valid", "valid", COLUMN_YES}, {"expires in s", "expires_in", COLUMN_INT}, {0}};
 static const struct column code_list[] = {{"ID", "id", COLUMN_TEXT},
     {"STATE", "state", COLUMN_TEXT}, {"ISSUED", "issued", COLUMN_TIME},
     {"EXPIRES IN", "expires_in", COLUMN_INT}, {"MACHINE", "machine", COLUMN_TEXT}, {0}};
@@ -81,6 +84,9 @@ static const struct column user_one[] = {{"id", "id", COLUMN_TEXT}, {"name", "na
     {"display name", "display_name", COLUMN_TEXT}, {"role", "role", COLUMN_TEXT},
     {"disabled", "disabled", COLUMN_YES}, {"added", "added", COLUMN_TIME},
     {"last login", "last_login", COLUMN_TIME}, {0}};
+static const struct column me_one[] = {{"id", "id", COLUMN_TEXT}, {"name", "name", COLUMN_TEXT},
+    {"display name", "display_name", COLUMN_TEXT}, {"role", "role", COLUMN_TEXT},
+    {"login", "family", COLUMN_TEXT}, {0}};
 static const struct column invite_made[] = {{"invitation", "invite", COLUMN_TEXT},
     {"id", "id", COLUMN_TEXT}, {"role", "role", COLUMN_TEXT},
     {"expires in s", "expires_in", COLUMN_INT}, {0}};
@@ -95,6 +101,9 @@ static const struct column status_one[] = {{"version", "version", COLUMN_TEXT},
     {"log", "origin", COLUMN_TEXT}, {"URL", "public_url", COLUMN_TEXT},
     {"ready", "ready", COLUMN_YES}, {"why", "why", COLUMN_TEXT}, {"events", "durable", COLUMN_INT},
     {"views at", "views_position", COLUMN_INT}, {"root key", "root_key", COLUMN_TEXT}, {0}};
+static const struct column policy_list[] = {{"NAME", "name", COLUMN_TEXT},
+    {"VALUE", "value", COLUMN_TEXT}, {"DEFAULT", "default", COLUMN_TEXT},
+    {"CHANGED", "changed", COLUMN_YES}, {"RANGE", "range", COLUMN_TEXT}, {0}};
 static const struct column allow_one[] = {{"allow", "allow", COLUMN_LIST}, {0}};
 
 #define PATH(name)                                                                                 \
@@ -107,6 +116,8 @@ static const struct verb verbs[] = {
     {"code", "new", "[--ttl SECONDS]", "issue a support code to read out", "POST", "/api/codes", false, false, true,
         {{ARG_INT, "--ttl", "ttl_s", false}}, code_made},
     {"code", "list", "", "support codes, newest first", "GET", "/api/codes?limit=100", false, false, false, {{0}}, code_list},
+    {"code", "check", "--code-file FILE", "does a code stand? (- reads standard input)", "POST", "/api/codes/validate", false, false, true,
+        {{ARG_SECRET, "--code-file", "code", true}}, code_checked},
     {"code", "revoke", "ID", "make a code worthless", "DELETE", "/api/codes/{}", false, false, false, {PATH("ID")}, NULL},
     {"machine", "list", "[--filter TERMS]", "machines (name:web* tag:prod online:true os:linux seen<7d)", "GET", "/api/machines?limit=200", false, false, false,
         {{ARG_QUERY, "--filter", "filter", false}}, machine_list},
@@ -154,6 +165,12 @@ static const struct verb verbs[] = {
     {"token", "revoke", "ID", "end a login", "DELETE", "/api/tokens/{}", false, false, false, {PATH("ID")}, NULL},
     {"key", "rotate", "event|log --state-dir DIR", "another signing key, told in the log", "POST", "/admin/keys/rotate", true, false, false,
         {{ARG_TEXT, NULL, "key", true}}, NULL},
+    {"me", "", "", "who this login is", "GET", "/api/auth/me", false, false, true, {{0}}, me_one},
+    {"password", "", "--current-file FILE --new-file FILE", "change the own password; all other logins end", "POST", "/api/auth/password", false, false, false,
+        {{ARG_SECRET, "--current-file", "current", true}, {ARG_SECRET, "--new-file", "new", true}}, NULL},
+    {"policy", "show", "", "the numbers in force; N/S is N in S seconds", "GET", "/api/policy", false, false, false, {{0}}, policy_list},
+    {"policy", "set", "NAME=VALUE ... --state-dir DIR", "adopt other numbers, all at once; told in the log", "PATCH", "/admin/policy", true, false, false,
+        {{ARG_REST, NULL, "set", true}}, policy_list},
     {"clock", "accept", "--state-dir DIR", "vouch for the wall clock after clock.stepped", "POST", "/admin/clock/accept", true, false, false, {{0}}, NULL},
     {"status", "", "--state-dir DIR", "what the server on this machine is doing", "GET", "/admin/status", true, false, true, {{0}}, status_one},
 };
@@ -186,7 +203,8 @@ struct request {
     char target[TARGET_BYTES];
     struct json_write body;
     bool has_body;
-    struct secret_text secret;
+    struct secret_text secrets[SECRETS_MAX];
+    unsigned secret_count;
 };
 
 static bool
@@ -217,13 +235,16 @@ query_put(struct request *r, const char *name, const char *value)
 static bool
 put_secret(struct request *r, const struct arg *arg, const char *path)
 {
+    struct secret_text *secret = &r->secrets[r->secret_count];
     char why[300];
 
-    if (secret_read(path, &r->secret, why, sizeof(why)) != OK) {
+    INVARIANT(r->secret_count < SECRETS_MAX);
+    if (secret_read(path, secret, why, sizeof(why)) != OK) {
         cli_fail(r->cli, EXIT_USAGE, why);
         return false;
     }
-    json_write_text(&r->body, arg->member, r->secret.text);
+    r->secret_count++;
+    json_write_text(&r->body, arg->member, secret->text);
     return true;
 }
 
@@ -400,8 +421,8 @@ verbs_main(int argc, char **argv)
     if (r.body.buf != NULL)
         sodium_memzero(r.body.buf, r.body.len);
     json_write_fini(&r.body);
-    if (r.secret.memory != NULL)
-        secret_free(&r.secret);
+    while (r.secret_count > 0)
+        secret_free(&r.secrets[--r.secret_count]);
     cli_close(&cli);
     return code;
 }
