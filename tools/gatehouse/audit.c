@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "core/rights.h"
 #include "core/text.h"
 #include "tools/gatehouse/table.h"
 
@@ -27,91 +28,119 @@ static const char usage[] =
 static const char *const filters[] = {
     "type", "user", "ip", "machine", "session", "from", "to", "after", "limit", "alert"};
 
+/* ---- one event as one line ---- */
+
+/* What people look for first; everything else is in the JSON. */
+static const struct shown_member {
+    const char *path, *name;
+    enum { AS_IT_IS, AS_ROLE, AS_SECONDS } how;
+    bool subject; /* in a timeline: not again while it stays the same */
+} members[] = {
+    {"actor.id", "by", AS_IT_IS, false},
+    {"subject.session", "session", AS_IT_IS, true},
+    {"subject.machine", "machine", AS_IT_IS, true},
+    {"subject.code", "code", AS_IT_IS, true},
+    {"data.channel", "channel", AS_IT_IS, true},
+    {"data.why", "why", AS_IT_IS, false},
+    {"data.service", "service", AS_IT_IS, false},
+    {"data.consent_mode", "consent", AS_IT_IS, false},
+    {"data.words", "words", AS_IT_IS, false},
+    {"data.exit_status", "exit", AS_IT_IS, false},
+    {"data.to_agent_bytes", "to_agent", AS_IT_IS, false},
+    {"data.to_technician_bytes", "to_technician", AS_IT_IS, false},
+    {"data.duration_us", "seconds", AS_SECONDS, false},
+    {"data.total", "events", AS_IT_IS, false},
+    {"data.action", "action", AS_IT_IS, false},
+    {"data.query", "query", AS_IT_IS, false},
+    {"data.rule", "rule", AS_IT_IS, false},
+    {"data.role", "role", AS_ROLE, false},
+    {"personal.account_name", "account", AS_IT_IS, false},
+    {"personal.display_name", "name", AS_IT_IS, false},
+    {"personal.machine_name", "machine_name", AS_IT_IS, false},
+    {"personal.address", "address", AS_IT_IS, false},
+    {"personal.reason_text", "reason", AS_IT_IS, false},
+    {"personal.note", "note", AS_IT_IS, false},
+};
+
+#define MEMBERS    (sizeof(members) / sizeof(members[0]))
+#define SHOWN_TEXT 400
+#define ABOVE_TEXT 64 /* an id fits */
+
 struct lines {
     struct cli *cli;
     char *buf;
     size_t len;
     uint64_t shown;
     int64_t last_seq;
+    bool timeline;
+    char above[MEMBERS][ABOVE_TEXT]; /* subjects as last shown */
 };
 
-/* ---- one event as one line ---- */
-
+/* Text in quotes where blanks would make two members of it. */
 static void
-append(char *out, size_t size, const char *text)
+text_show(struct span text, char out[SHOWN_TEXT])
 {
-    size_t len = strlen(out);
+    char escaped[SHOWN_TEXT - 2];
 
-    if (len + 1 < size)
-        snprintf(out + len, size - len, "%s", text);
+    text_escape(text.len > 150 ? span_of(text.ptr, 150) : text, escaped, sizeof(escaped));
+    snprintf(out, SHOWN_TEXT, strchr(escaped, ' ') != NULL ? "\"%s\"" : "%s", escaped);
 }
 
-static void
-append_member(
-    const struct json_reply *event, const char *path, const char *name, char *out, size_t size)
+/* False: the event has no such member. */
+static bool
+member_show(const struct json_reply *event, const struct shown_member *m, char out[SHOWN_TEXT])
 {
-    char shown[400], piece[500];
     struct span text;
     int64_t n;
     bool yes;
 
-    if (json_reply_text(event, path, &text)) {
-        text_escape(text.len > 150 ? span_of(text.ptr, 150) : text, shown, sizeof(shown));
-        snprintf(piece, sizeof(piece), " %s=%s", name, shown);
-    } else if (json_reply_int(event, path, &n)) {
-        snprintf(piece, sizeof(piece), " %s=%" PRId64, name, n);
-    } else if (json_reply_bool(event, path, &yes)) {
-        snprintf(piece, sizeof(piece), " %s=%s", name, yes ? "yes" : "no");
-    } else {
-        return;
-    }
-    append(out, size, piece);
+    if (json_reply_text(event, m->path, &text))
+        text_show(text, out);
+    else if (json_reply_int(event, m->path, &n) && m->how == AS_SECONDS)
+        snprintf(out, SHOWN_TEXT, "%.3f", (double)n / 1e6);
+    else if (json_reply_int(event, m->path, &n) && m->how == AS_ROLE && n >= ROLE_ADMIN &&
+             n <= ROLE_AUDITOR)
+        snprintf(out, SHOWN_TEXT, "%s", role_name((enum role)n));
+    else if (json_reply_int(event, m->path, &n))
+        snprintf(out, SHOWN_TEXT, "%" PRId64, n);
+    else if (json_reply_bool(event, m->path, &yes))
+        snprintf(out, SHOWN_TEXT, "%s", yes ? "yes" : "no");
+    else
+        return false;
+    return true;
 }
 
-/* What people look for first; everything else is in the JSON. */
-static const struct shown_member {
-    const char *path, *name;
-} members[] = {
-    {"actor.id", "by"},
-    {"subject.session", "session"},
-    {"subject.machine", "machine"},
-    {"subject.code", "code"},
-    {"data.why", "why"},
-    {"data.service", "service"},
-    {"data.channel", "channel"},
-    {"data.consent_mode", "consent"},
-    {"data.exit_status", "exit"},
-    {"data.to_agent_bytes", "to_agent"},
-    {"data.to_technician_bytes", "to_technician"},
-    {"data.duration_us", "duration_us"},
-    {"data.n", "n"},
-    {"data.total", "total"},
-    {"data.action", "action"},
-    {"data.query", "query"},
-    {"data.rule", "rule"},
-    {"data.role", "role"},
-    {"personal.account_name", "account"},
-    {"personal.display_name", "name"},
-    {"personal.machine_name", "machine_name"},
-    {"personal.address", "address"},
-    {"personal.reason_text", "reason"},
-    {"personal.note", "note"},
-};
+/* True when the line above in this timeline said the same; remembers it. */
+static bool
+said_above(struct lines *l, size_t i, const char *text)
+{
+    if (!l->timeline || !members[i].subject)
+        return false;
+    if (strcmp(l->above[i], text) == 0)
+        return true;
+    snprintf(l->above[i], ABOVE_TEXT, "%.*s", ABOVE_TEXT - 1, text);
+    return false;
+}
 
 static void
-print_event(const struct json_reply *event)
+print_event(struct lines *l, const struct json_reply *event)
 {
-    char line[4096] = "", type[64] = "?", at[40] = "";
+    char type[64] = "?", at[40] = "", text[SHOWN_TEXT];
     int64_t seq = -1;
+    int column;
 
     (void)json_reply_int(event, "seq", &seq);
     (void)json_reply_copy(event, "type", type, sizeof(type));
     (void)json_reply_copy(event, "time", at, sizeof(at));
     if (strlen(at) > 23)
-        at[23] = '\0'; /* milliseconds are enough for the eye */
-    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
-        append_member(event, members[i].path, members[i].name, line, sizeof(line));
-    printf("%8" PRId64 "  %s  %-22s%s\n", seq, at, type, line);
+        memcpy(at + 23, "Z", 2); /* milliseconds are enough for the eye */
+    column = printf("%8" PRId64 "  %s  %s", seq, at, type);
+    for (size_t i = 0; i < MEMBERS; i++)
+        if (member_show(event, &members[i], text) && !said_above(l, i, text)) {
+            printf("%*s%s=%s", column < 60 ? 60 - column : 1, "", members[i].name, text);
+            column = 60;
+        }
+    putchar('\n');
 }
 
 static void
@@ -124,7 +153,7 @@ print_line(struct lines *l, struct span json)
     (void)json_reply_int(event, "seq", &l->last_seq);
     l->shown++;
     if (l->cli->output == OUTPUT_TABLE)
-        print_event(event);
+        print_event(l, event);
     else
         printf("%.*s\n", (int)json.len, (const char *)json.ptr);
     json_reply_free(event);
@@ -226,7 +255,8 @@ find_head(struct lines *l)
 static int
 run(struct cli *cli, const char *verb, char *target)
 {
-    struct lines l = {.cli = cli, .buf = malloc(LINE_MAX_)};
+    struct lines l = {
+        .cli = cli, .buf = malloc(LINE_MAX_), .timeline = strcmp(verb, "timeline") == 0};
     int code;
 
     if (l.buf == NULL)

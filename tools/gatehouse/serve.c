@@ -35,6 +35,17 @@
 #define LISTENER_PLAIN  1u
 #define LISTENER_ADMIN  2u
 
+static const char usage[] =
+    "usage: gatehouse serve [OPTIONS]\n"
+    "\n"
+    "Runs the server until SIGTERM or SIGINT. Each option may also stand in the file, as\n"
+    "`name = value` under [gatehouse], or in the environment, as GATEHOUSE_NAME; an option goes\n"
+    "before the environment, that before the file.\n"
+    "\n"
+    "example: gatehouse serve --state-dir /var/lib/gatehouse --listen 0.0.0.0:443 \\\n"
+    "             --public-url https://help.example --tls-cert chain.pem --tls-key key.pem\n"
+    "\n";
+
 struct serve {
     struct config config;
     struct boot boot;
@@ -546,6 +557,7 @@ serve_main(int argc, char **argv)
 
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0) {
+            fputs(usage, stdout);
             config_help(stdout);
             return EXIT_DONE;
         }

@@ -30,10 +30,11 @@ cell_read(const struct json_reply *reply, const char *prefix, const struct colum
                     (int)text.len, (const char *)text.ptr);
         }
     } else if (json_reply_text(reply, path, &text)) {
-        /* Times to the second: the exact ones are in the JSON. */
-        int len = column->kind == COLUMN_TIME && text.len > 19 ? 19 : (int)text.len;
+        bool cut = column->kind == COLUMN_TIME && text.len > 20;
 
-        snprintf(out, size, "%.*s", len, (const char *)text.ptr);
+        /* Times to the second: the exact ones are in the JSON. */
+        snprintf(
+            out, size, "%.*s%s", cut ? 19 : (int)text.len, (const char *)text.ptr, cut ? "Z" : "");
     } else if (json_reply_int(reply, path, &n)) {
         snprintf(out, size, "%lld", (long long)n);
     } else if (json_reply_bool(reply, path, &yes)) {

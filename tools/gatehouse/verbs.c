@@ -190,8 +190,9 @@ help(const char *group, FILE *out)
 {
     for (size_t i = 0; i < VERBS; i++)
         if (strcmp(verbs[i].group, group) == 0)
-            fprintf(out, "gatehouse %s %s %s\n    %s\n", group, verbs[i].name, verbs[i].usage,
-                verbs[i].help);
+            fprintf(out, "gatehouse %s%s%s%s%s\n    %s\n", group,
+                verbs[i].name[0] == '\0' ? "" : " ", verbs[i].name,
+                verbs[i].usage[0] == '\0' ? "" : " ", verbs[i].usage, verbs[i].help);
     fputs("options of all: --server URL, --ca FILE, --state-dir DIR (on the server's machine),\n"
           "                --json, -o table|json|jsonl|csv\n",
         out);
