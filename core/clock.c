@@ -12,7 +12,7 @@ clock_start(
         c->eff_us = past->mark_eff_us + (int64_t)(boottime_us - past->mark_boottime_us);
     } else if (wall_us < past->last_eff_us || wall_us - past->last_eff_us > CLOCK_JUMP_MAX_US) {
         c->eff_us = past->last_eff_us;
-        c->unsure = true;
+        c->unsure = c->away = true; /* whoever starts reports it */
     }
     if (c->eff_us < past->last_eff_us)
         c->eff_us = past->last_eff_us;
@@ -45,5 +45,5 @@ clock_accept(struct eff_clock *c, int64_t wall_us)
     if (wall_us > c->eff_us)
         c->eff_us = wall_us;
     c->unsure = false;
-    c->away = false;
+    c->away = wall_us < c->eff_us - CLOCK_STEPPED_US; /* still so, and known */
 }

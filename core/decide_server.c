@@ -75,10 +75,13 @@ adopt_policy(const struct command *cmd, const struct facts *facts, struct decisi
 
 static void
 clock_stepped(const struct command *cmd, const struct facts *facts, int64_t wall_error_us,
-    struct decision *out)
+    bool at_start, struct decision *out)
 {
-    draft_number(decision_draft(out, EV_CLOCK_STEPPED, cmd, facts), FIELD_WALL_ERROR_US,
-        (uint64_t)wall_error_us);
+    struct draft *d = decision_draft(out, EV_CLOCK_STEPPED, cmd, facts);
+
+    draft_number(d, FIELD_WALL_ERROR_US, (uint64_t)wall_error_us);
+    if (at_start) /* nothing else tells how long the server was away */
+        draft_word(d, FIELD_WHY, "start");
 }
 
 /* Sessions that the last run left open end here; how much they carried nobody knows any more. */
@@ -98,7 +101,7 @@ start_server(const struct command *cmd, const struct facts *facts, struct decisi
     draft_number(d, FIELD_DIGEST_VERSION, s->digest_version);
     draft_number(d, FIELD_ANCHOR_SHARED, s->anchor_shares_device);
     if (s->clock_stepped)
-        clock_stepped(cmd, facts, s->wall_error_us, out);
+        clock_stepped(cmd, facts, s->wall_error_us, true, out);
     decide_end_all(cmd, facts, "server_restart", out);
 }
 
@@ -186,7 +189,7 @@ time_passed(const struct command *cmd, const struct facts *facts, struct decisio
     if (!local_only(cmd, out))
         return;
     if (cmd->time_passed.clock_stepped)
-        clock_stepped(cmd, facts, cmd->time_passed.wall_error_us, out);
+        clock_stepped(cmd, facts, cmd->time_passed.wall_error_us, false, out);
     for (uint32_t i = 0; i < facts->due_count; i++)
         due_ended(cmd, facts, &facts->due[i], out);
     if (cmd->time_passed.heartbeat) {
@@ -235,7 +238,7 @@ accept_clock(const struct command *cmd, const struct facts *facts, struct decisi
 {
     if (!decide_allowed(cmd, facts, ACTION_SERVER_ADMIN, out))
         return;
-    if (facts->clock_unsure)
+    if (facts->clock_unsure || facts->clock_stepped)
         decide_event(out, EV_CLOCK_ACCEPTED, cmd, facts);
 }
 

@@ -8,60 +8,64 @@
 typedef void (*decide_fn)(
     const struct command *, const struct facts *, struct entropy *, struct decision *);
 
-/* Which file knows, and whether a stopping server still does it for callers from outside: it takes
- * nothing new, but lets what is open end. */
+/* Which file knows, and when it is still asked by callers from outside. STOPPING: a stopping server
+ * takes nothing new, but lets what is open end. UNSURE: until an admin has vouched for the clock,
+ * nobody knows what has expired, so nothing new is granted; what ends, revokes or reads goes on,
+ * and people may log in for that. */
+enum { STOPPING = 1, UNSURE = 2, ALWAYS = STOPPING | UNSURE };
+
 static const struct command_row {
     decide_fn decide;
-    bool while_stopping;
+    unsigned taken; /* also while ... */
 } command_rows[CMD_COUNT] = {
-    [CMD_ATTEMPT_LOGIN] = {decide_account, false},
-    [CMD_CONCLUDE_LOGIN] = {decide_account, false},
-    [CMD_REFRESH_TOKEN] = {decide_account, false},
-    [CMD_LOGOUT] = {decide_account, true},
-    [CMD_REVOKE_FAMILY] = {decide_account, true},
-    [CMD_REJECT_TOKEN] = {decide_account, true},
-    [CMD_AUTHORIZE] = {decide_account, true},
-    [CMD_ATTEMPT_PASSWORD] = {decide_account, false},
-    [CMD_CONCLUDE_PASSWORD] = {decide_account, false},
-    [CMD_SET_PASSWORD] = {decide_account, false},
-    [CMD_ISSUE_INVITE] = {decide_people, false},
-    [CMD_REVOKE_INVITE] = {decide_people, true},
-    [CMD_ATTEMPT_REGISTER] = {decide_people, false},
-    [CMD_CONCLUDE_REGISTER] = {decide_people, false},
-    [CMD_ADD_USER] = {decide_people, false},
-    [CMD_CHANGE_USER] = {decide_people, true},
-    [CMD_ISSUE_CODE] = {decide_machine, false},
-    [CMD_REVOKE_CODE] = {decide_machine, true},
-    [CMD_VALIDATE_CODE] = {decide_machine, false},
-    [CMD_ADD_MACHINE] = {decide_machine, false},
-    [CMD_CHANGE_MACHINE] = {decide_machine, false},
-    [CMD_REMOVE_MACHINE] = {decide_machine, true},
-    [CMD_ISSUE_KEY] = {decide_machine, false},
-    [CMD_REVOKE_KEY] = {decide_machine, true},
-    [CMD_SET_ALLOWLIST] = {decide_machine, true},
-    [CMD_ADMIT_AGENT] = {decide_agent, false},
-    [CMD_GREET_AGENT] = {decide_agent, false},
-    [CMD_AGENT_GONE] = {decide_agent, true},
-    [CMD_RECHECK_AGENT] = {decide_agent, true},
-    [CMD_OPEN_SESSION] = {decide_session, false},
-    [CMD_ANSWER_CONSENT] = {decide_session, false},
-    [CMD_ISSUE_TICKET] = {decide_session, false},
-    [CMD_ATTACH] = {decide_channel, false},
-    [CMD_OPEN_CHANNEL] = {decide_channel, false},
-    [CMD_CLOSE_CHANNEL] = {decide_channel, true},
-    [CMD_ATTEST_CHANNEL] = {decide_channel, true},
-    [CMD_DETACH] = {decide_channel, true},
-    [CMD_END_SESSION] = {decide_session, true},
-    [CMD_NOTE_SESSION] = {decide_session, true},
-    [CMD_READ_AUDIT] = {decide_server, true},
-    [CMD_OPEN_LOG] = {decide_server, false},
-    [CMD_ADOPT_POLICY] = {decide_server, false},
-    [CMD_START_SERVER] = {decide_server, false},
-    [CMD_STOP_SERVER] = {decide_server, true},
-    [CMD_TIME_PASSED] = {decide_server, true},
-    [CMD_ROTATE_KEY] = {decide_server, false},
-    [CMD_ROTATE_SECRET] = {decide_server, true},
-    [CMD_ACCEPT_CLOCK] = {decide_server, true},
+    [CMD_ATTEMPT_LOGIN] = {decide_account, UNSURE},
+    [CMD_CONCLUDE_LOGIN] = {decide_account, UNSURE},
+    [CMD_REFRESH_TOKEN] = {decide_account, 0},
+    [CMD_LOGOUT] = {decide_account, ALWAYS},
+    [CMD_REVOKE_FAMILY] = {decide_account, ALWAYS},
+    [CMD_REJECT_TOKEN] = {decide_account, ALWAYS},
+    [CMD_AUTHORIZE] = {decide_account, ALWAYS},
+    [CMD_ATTEMPT_PASSWORD] = {decide_account, 0},
+    [CMD_CONCLUDE_PASSWORD] = {decide_account, UNSURE},
+    [CMD_SET_PASSWORD] = {decide_account, 0},
+    [CMD_ISSUE_INVITE] = {decide_people, 0},
+    [CMD_REVOKE_INVITE] = {decide_people, ALWAYS},
+    [CMD_ATTEMPT_REGISTER] = {decide_people, 0},
+    [CMD_CONCLUDE_REGISTER] = {decide_people, UNSURE},
+    [CMD_ADD_USER] = {decide_people, 0},
+    [CMD_CHANGE_USER] = {decide_people, ALWAYS},
+    [CMD_ISSUE_CODE] = {decide_machine, 0},
+    [CMD_REVOKE_CODE] = {decide_machine, ALWAYS},
+    [CMD_VALIDATE_CODE] = {decide_machine, 0},
+    [CMD_ADD_MACHINE] = {decide_machine, 0},
+    [CMD_CHANGE_MACHINE] = {decide_machine, 0},
+    [CMD_REMOVE_MACHINE] = {decide_machine, ALWAYS},
+    [CMD_ISSUE_KEY] = {decide_machine, 0},
+    [CMD_REVOKE_KEY] = {decide_machine, ALWAYS},
+    [CMD_SET_ALLOWLIST] = {decide_machine, ALWAYS},
+    [CMD_ADMIT_AGENT] = {decide_agent, 0},
+    [CMD_GREET_AGENT] = {decide_agent, 0},
+    [CMD_AGENT_GONE] = {decide_agent, ALWAYS},
+    [CMD_RECHECK_AGENT] = {decide_agent, ALWAYS},
+    [CMD_OPEN_SESSION] = {decide_session, 0},
+    [CMD_ANSWER_CONSENT] = {decide_session, UNSURE},
+    [CMD_ISSUE_TICKET] = {decide_session, 0},
+    [CMD_ATTACH] = {decide_channel, 0},
+    [CMD_OPEN_CHANNEL] = {decide_channel, UNSURE},
+    [CMD_CLOSE_CHANNEL] = {decide_channel, ALWAYS},
+    [CMD_ATTEST_CHANNEL] = {decide_channel, ALWAYS},
+    [CMD_DETACH] = {decide_channel, ALWAYS},
+    [CMD_END_SESSION] = {decide_session, ALWAYS},
+    [CMD_NOTE_SESSION] = {decide_session, ALWAYS},
+    [CMD_READ_AUDIT] = {decide_server, ALWAYS},
+    [CMD_OPEN_LOG] = {decide_server, 0},
+    [CMD_ADOPT_POLICY] = {decide_server, 0},
+    [CMD_START_SERVER] = {decide_server, 0},
+    [CMD_STOP_SERVER] = {decide_server, ALWAYS},
+    [CMD_TIME_PASSED] = {decide_server, ALWAYS},
+    [CMD_ROTATE_KEY] = {decide_server, 0},
+    [CMD_ROTATE_SECRET] = {decide_server, ALWAYS},
+    [CMD_ACCEPT_CLOCK] = {decide_server, ALWAYS},
 };
 
 /* Drafts are cleared one by one, as they are taken: clearing all of them for each command would
@@ -97,8 +101,14 @@ decide(const struct command *cmd, const struct facts *facts, struct entropy *ent
     INVARIANT(row->decide != NULL);
     decision_reset(out);
     outside = cmd->caller.kind != CALLER_SERVER && cmd->caller.kind != CALLER_CLI;
-    if (facts->stopping && outside && !row->while_stopping) {
+    if (outside && facts->stopping && (row->taken & STOPPING) == 0) {
         decision_refuse(out, REFUSE_STOPPING, NULL, NULL);
+        return;
+    }
+    if (outside && facts->clock_unsure && (row->taken & UNSURE) == 0) {
+        decision_refuse(
+            out, REFUSE_CLOCK_UNSURE, NULL, "An admin must run: gatehouse clock accept");
+        out->count_refusal = true;
         return;
     }
     row->decide(cmd, facts, entropy, out);

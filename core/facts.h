@@ -146,7 +146,8 @@ struct facts {
     struct tags tags;  /* of the caller's address (and of the account name typed) */
     struct limit_fact limits[RULE_COUNT];
     bool code_net_failed_lately;
-    bool clock_unsure; /* stepped and not accepted */
+    bool clock_unsure;  /* the server started with a wall clock that cannot be, not accepted yet */
+    bool clock_stepped; /* ... or it ran away since */
     bool stopping;
     bool log_empty;                   /* no event yet */
     struct account_fact caller;       /* the token's user */

@@ -139,11 +139,11 @@ thread_step(struct ledger_thread *t, struct command *cmd, const struct moment *n
         entropy_init(&t->seeds, seed);
     }
     entropy_bytes(&t->seeds, seed, sizeof(seed));
-    if (cmd->kind == CMD_ACCEPT_CLOCK && cmd->caller.kind == CALLER_CLI) {
-        clock_accept(&t->clock, now->wall_us);
-        ledger_clock_unsure(t->ledger, false);
-    }
     verdict = ledger_step(t->ledger, cmd, now, seed);
+    if (cmd->kind == CMD_ACCEPT_CLOCK && verdict->event_count > 0) {
+        clock_accept(&t->clock, now->wall_us);
+        (void)thread_now(t); /* loops see it at once */
+    }
     sodium_memzero(seed, sizeof(seed));
     events = verdict->event_count;
     if (t->on_verdict != NULL)
@@ -305,7 +305,6 @@ ledger_thread_start(const struct ledger_thread_options *options)
     INVARIANT(pthread_cond_init(&t->wake, &attr) == 0);
     pthread_condattr_destroy(&attr);
     t->last_event_us = thread_now(t).eff_us;
-    ledger_clock_unsure(t->ledger, t->clock.unsure);
     if (pthread_create(&t->thread, NULL, thread_run, t) != 0) {
         free(t);
         return NULL;

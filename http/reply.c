@@ -6,6 +6,8 @@
 #define POSITION_TEXT 24
 #define FIGURE_TEXT   96
 
+#define RETRY_BY_HAND_S "30" /* somebody must do something first */
+
 /* Values that headers borrow until the answer is sent. */
 struct figures {
     char position[POSITION_TEXT];
@@ -118,6 +120,15 @@ reply_busy(struct loop *loop, struct ref ref)
     reply_problem(loop, ref, &(struct problem){.code = PROBLEM_BUSY, .retry_after_s = 1});
 }
 
+/* A full queue is gone in a moment; what waits for a person takes longer. */
+static const char *
+refusal_retry(enum refusal refusal)
+{
+    if (refusal_row(refusal)->status != 503)
+        return NULL;
+    return refusal == REFUSE_CLOCK_UNSURE ? RETRY_BY_HAND_S : "1";
+}
+
 void
 reply_refusal(struct loop *loop, struct ref ref, const struct verdict *verdict, bool may_see_events)
 {
@@ -143,7 +154,7 @@ reply_refusal(struct loop *loop, struct ref ref, const struct verdict *verdict, 
         json_write_end(&w);
     }
     json_write_end(&w);
-    send_problem(loop, ref, (uint16_t)row->status, &w, verdict, row->status == 503 ? "1" : NULL);
+    send_problem(loop, ref, (uint16_t)row->status, &w, verdict, refusal_retry(verdict->refusal));
     json_write_fini(&w);
 }
 

@@ -187,10 +187,11 @@ pack_server(struct digesting *d, const struct entry *e)
     const struct world *w = e->of;
     struct pack *p = &d->p;
 
-    pack_start(p, e, 9);
+    pack_start(p, e, 10);
     pack_bool(p, w->policy_adopted);
     pack_bin(p, span_of(w->policy_hash.b, HASH_BYTES));
     pack_bool(p, w->clock_unsure);
+    pack_bool(p, w->clock_stepped);
     pack_id(p, &w->boot);
     pack_u64(p, w->key_epoch);
     pack_u64(p, w->log_epoch);

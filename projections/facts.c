@@ -463,6 +463,7 @@ gather_server(struct gathering *g, const struct moment *now)
     out->next_seq = w->size;
     out->tags = g->proofs->tags;
     out->clock_unsure = w->clock_unsure;
+    out->clock_stepped = w->clock_stepped;
     out->stopping = g->proofs->stopping;
     out->log_empty = w->size == 0;
     out->key_epoch = w->key_epoch;

@@ -22,7 +22,7 @@ struct ledger {
     uint64_t next_seq;
     struct hash prev;
     uint32_t key_epoch;
-    bool stopping, clock_unsure;
+    bool stopping;
     uint64_t rotates_at; /* drains until this many events are durable; 0: no rotation under way */
     bool rotates_event_key;
     struct batch *open;
@@ -313,8 +313,6 @@ ledger_step(
     if (cmd->kind == CMD_TIME_PASSED)
         ledger_offer_refusals(l, now, &proofs);
     facts_gather(l->world, &proofs, cmd, now, &l->facts);
-    if (l->clock_unsure)
-        l->facts.clock_unsure = true;
     ledger_decide(l, cmd, now, &entropy);
     ledger_take_secrets(l);
     for (uint32_t i = 0; i < d->draft_count; i++) {
@@ -390,10 +388,4 @@ void
 ledger_stop(struct ledger *l)
 {
     l->stopping = true;
-}
-
-void
-ledger_clock_unsure(struct ledger *l, bool unsure)
-{
-    l->clock_unsure = unsure;
 }

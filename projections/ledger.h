@@ -50,6 +50,5 @@ uint64_t ledger_size(const struct ledger *l);
 struct world *ledger_world(struct ledger *l); /* for the thread that drives it */
 /* From now on every command that would start something is refused (REFUSE_STOPPING). */
 void ledger_stop(struct ledger *l);
-void ledger_clock_unsure(struct ledger *l, bool unsure);
 
 #endif

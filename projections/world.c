@@ -175,8 +175,12 @@ server_fold(struct world *w, const struct event *ev)
         server_restarted(w);
         return;
     case EV_SERVER_STOPPED: server_restarted(w); return;
-    case EV_CLOCK_STEPPED: w->clock_unsure = true; return;
-    case EV_CLOCK_ACCEPTED: w->clock_unsure = false; return;
+    case EV_CLOCK_STEPPED:
+        w->clock_stepped = true;
+        if (span_is(fields_span(&ev->data, FIELD_WHY), "start"))
+            w->clock_unsure = true;
+        return;
+    case EV_CLOCK_ACCEPTED: w->clock_unsure = w->clock_stepped = false; return;
     default: return; /* says nothing that is decided from */
     }
 }

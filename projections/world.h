@@ -29,7 +29,8 @@ struct world {
     struct policy policy;
     struct hash policy_hash;
     bool policy_adopted;
-    bool clock_unsure;
+    bool clock_unsure;  /* started with a wall clock that cannot be; until it is accepted */
+    bool clock_stepped; /* that, or it ran away later: eff does not heed it, and may be told to */
     struct id boot;
     uint32_t key_epoch, log_epoch;
 

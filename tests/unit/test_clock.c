@@ -119,6 +119,9 @@ accepting_jumps_forward_never_back(void **state)
     assert_true(c.eff_us == 1000 * S && !c.unsure);
     clock_accept(&c, 5000 * S);
     assert_true(c.eff_us == 5000 * S);
+    assert_false(c.away);
+    clock_accept(&c, 4990 * S); /* behind for good: known, and not told again */
+    assert_true(c.away);
 }
 
 int

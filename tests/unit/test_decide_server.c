@@ -97,7 +97,7 @@ started(void **state)
     ending('s', SESSION_OPEN);
     ending('t', SESSION_REQUESTED);
     expect("with a false clock and what the last run left open", STARTED
-        "1\nclock.stepped by server on, wall_error_us=-5\n"
+        "1\nclock.stepped by server on, wall_error_us=-5 why=start\n"
         "session.ended by server on session:s machine:m user:u, n=5 total=6 why=server_restart "
         "channels=2\n"
         "session.ended by server on session:t machine:m user:u, n=1 total=2 why=server_restart "
@@ -260,6 +260,9 @@ clock_accepted(void **state)
     given(CMD_ACCEPT_CLOCK);
     by_cli();
     expect("it is right as it is", "");
+    F.clock_stepped = true;
+    expect("it ran away meanwhile", "clock.accepted by cli on,\n");
+    F.clock_stepped = false;
     F.clock_unsure = true;
     expect("an admin vouches for it", "clock.accepted by cli on,\n");
     by_token(ROLE_TECHNICIAN);
@@ -301,6 +304,49 @@ every_command_is_decided(void **state)
         assert_int_equal(
             decided.refusal, kind == CALLER_AGENT ? REFUSE_STOPPING : REFUSE_CODE_INVALID);
     }
+}
+
+/* Which commands from outside are refused as `refusal` when `doubt` says that something is wrong.
+ */
+static void
+refused_when(bool *doubt, enum refusal refusal, const enum command_kind *want, size_t count)
+{
+    size_t refused = 0;
+
+    for (int kind = CMD_NONE + 1; kind < CMD_COUNT; kind++) {
+        given((enum command_kind)kind);
+        if (kind == CMD_REJECT_TOKEN)
+            C.reject_token.why = "bad";
+        *doubt = true;
+        run(&decided, 1);
+        if (decided.refusal != refusal)
+            continue;
+        if (refused == count || want[refused] != (enum command_kind)kind)
+            fail_msg("command %d is refused, and should not be", kind);
+        assert_int_equal(decided.draft_count, 0);
+        assert_true(decided.count_refusal);
+        refused++;
+    }
+    assert_int_equal(refused, count);
+    given(CMD_VALIDATE_CODE);
+    by_cli();
+    *doubt = true;
+    run(&decided, 1);
+    assert_int_equal(decided.refusal, REFUSE_CODE_INVALID); /* who repairs it is not stopped */
+}
+
+/* New work; but people may log in, read, revoke, and end what is open. */
+static void
+nothing_new_while_the_clock_is_unsure(void **state)
+{
+    static const enum command_kind refused[] = {CMD_REFRESH_TOKEN, CMD_ATTEMPT_PASSWORD,
+        CMD_SET_PASSWORD, CMD_ISSUE_INVITE, CMD_ATTEMPT_REGISTER, CMD_ADD_USER, CMD_ISSUE_CODE,
+        CMD_VALIDATE_CODE, CMD_ADD_MACHINE, CMD_CHANGE_MACHINE, CMD_ISSUE_KEY, CMD_ADMIT_AGENT,
+        CMD_GREET_AGENT, CMD_OPEN_SESSION, CMD_ISSUE_TICKET, CMD_ATTACH, CMD_OPEN_LOG,
+        CMD_ADOPT_POLICY, CMD_START_SERVER, CMD_ROTATE_KEY};
+
+    (void)state;
+    refused_when(&F.clock_unsure, REFUSE_CLOCK_UNSURE, refused, ROWS(refused));
 }
 
 /* A secret of one command must not lie about for the next to find. */
@@ -346,6 +392,7 @@ main(void)
         cmocka_unit_test(secret_rotated),
         cmocka_unit_test(clock_accepted),
         cmocka_unit_test(every_command_is_decided),
+        cmocka_unit_test(nothing_new_while_the_clock_is_unsure),
         cmocka_unit_test(scratch_is_wiped),
     };
 

@@ -1054,10 +1054,20 @@ the_servers_own_events(void **state)
     assert_int_equal(s->w->key_epoch, 3);
     say(s, EV_CLOCK_STEPPED);
     told(s);
+    assert_true(s->w->clock_stepped);
+    assert_false(s->w->clock_unsure); /* eff goes on by itself: nothing to fear */
+    say(s, EV_CLOCK_STEPPED);
+    with_str(s, FIELD_WHY, "start");
+    told(s);
+    assert_true(s->w->clock_stepped);
+    assert_true(s->w->clock_unsure);
+    say(s, EV_CLOCK_STEPPED);
+    told(s);
     assert_true(s->w->clock_unsure);
     say(s, EV_CLOCK_ACCEPTED);
     told(s);
     assert_false(s->w->clock_unsure);
+    assert_false(s->w->clock_stepped);
 
     policy_default(&policy);
     policy.session_s = 100;

@@ -193,6 +193,18 @@ boot_memory(struct boot *b)
     return b->vault == NULL || b->world == NULL ? ERR_MEMORY : OK;
 }
 
+/* A doubt outlives a restart: only an admin ends it. */
+static void
+boot_clock(struct boot *b)
+{
+    int64_t wall_us = clock_us(CLOCK_REALTIME);
+
+    clock_start(&b->clock, &b->past, wall_us, (uint64_t)clock_us(CLOCK_BOOTTIME));
+    b->wall_error_us = wall_us - b->clock.eff_us;
+    if (b->world->clock_unsure)
+        b->clock.unsure = b->clock.away = true;
+}
+
 enum err
 boot_open(const char *state_dir, uint64_t log_map_bytes, struct boot *b, struct complaint *why)
 {
@@ -211,7 +223,7 @@ boot_open(const char *state_dir, uint64_t log_map_bytes, struct boot *b, struct 
         &b->state, &(struct loglmdb_options){.map_bytes = log_map_bytes}, &b->log, why);
     if (err != OK || (err = boot_replay(b, why)) != OK)
         return err;
-    clock_start(&b->clock, &b->past, clock_us(CLOCK_REALTIME), (uint64_t)clock_us(CLOCK_BOOTTIME));
+    boot_clock(b);
     return OK;
 }
 
@@ -248,7 +260,7 @@ boot_create(const char *state_dir, const char *origin, struct boot *b, struct ke
     if ((err = keystore_open(&b->state, &b->keystore, why)) != OK)
         return err;
     b->keys_now.event_epoch = b->keys_now.log_epoch = 1;
-    clock_start(&b->clock, &b->past, clock_us(CLOCK_REALTIME), (uint64_t)clock_us(CLOCK_BOOTTIME));
+    boot_clock(b);
     return OK;
 }
 

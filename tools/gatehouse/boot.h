@@ -22,6 +22,7 @@ struct boot {
     struct journal *journal;
     struct ledger *ledger;
     struct eff_clock clock;
+    int64_t wall_error_us; /* wall - eff when it was opened */
     struct id boot_id;
     struct tag kernel_boot;
     struct hash prev; /* of the event to come */

@@ -290,9 +290,9 @@ announce_start(struct serve *s)
     start->kernel_boot = s->boot.kernel_boot;
     start->anchor_shares_device = anchor.shares_device;
     start->clock_stepped = s->boot.clock.unsure;
+    start->wall_error_us = s->boot.wall_error_us;
     start->digest_version = WORLD_DIGEST_VERSION;
     world_digest(s->boot.world, s->boot.world->eff_us, &start->world_digest);
-    ledger_clock_unsure(s->boot.ledger, s->boot.clock.unsure);
     verdict = boot_step(&s->boot, cmd);
     refusal = verdict->refusal;
     verdict_free(verdict);
