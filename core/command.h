@@ -306,6 +306,8 @@ struct start_server {
     bool anchor_shares_device;
     bool clock_stepped;
     int64_t wall_error_us;
+    bool secret_known; /* fingerprint is the token secret's, and the log has not named another */
+    struct hash fingerprint;
 };
 struct stop_server {
     const char *why;
@@ -315,8 +317,12 @@ struct rotate_key {
     uint32_t epoch;
     uint8_t new_pk[32], possession_sig[64], other_sig[64];
 };
+/* The secret of access tokens, by its fingerprint. leaked: the one before is not to be trusted in
+ * anything; until_us: eff until which its tokens are still taken, 0: not at all. */
 struct rotate_secret {
     bool leaked;
+    struct hash fingerprint;
+    int64_t until_us;
 };
 struct time_passed {
     bool heartbeat;

@@ -5,6 +5,9 @@
 /* vault.h's origin keys: tags, codes, refresh tokens, cursors; told apart by the version */
 #define ORIGIN_KEYS 4
 
+/* A second more than asked for: the edge reads the clock before the ledger does. */
+#define SECRET_GRACE_US_MAX ((SECRET_GRACE_S_MAX + 1) * US_PER_S)
+
 static void
 read_audit(const struct command *cmd, const struct facts *facts, struct decision *out)
 {
@@ -100,6 +103,8 @@ start_server(const struct command *cmd, const struct facts *facts, struct decisi
     draft_bytes(out, d, FIELD_DIGEST, s->world_digest.b, HASH_BYTES);
     draft_number(d, FIELD_DIGEST_VERSION, s->digest_version);
     draft_number(d, FIELD_ANCHOR_SHARED, s->anchor_shares_device);
+    if (s->secret_known)
+        draft_bytes(out, d, FIELD_FINGERPRINT, s->fingerprint.b, HASH_BYTES);
     if (s->clock_stepped)
         clock_stepped(cmd, facts, s->wall_error_us, true, out);
     decide_end_all(cmd, facts, "server_restart", out);
@@ -219,17 +224,30 @@ rotate_key(const struct command *cmd, const struct facts *facts, struct decision
     draft_bytes(out, d, FIELD_OTHER_SIG, r->other_sig, sizeof(r->other_sig));
 }
 
-/* secret.rotated{leaked} revokes all families: the fold's rule. */
+/* secret.rotated{leaked} revokes all families: the fold's rule. A leaked secret has no grace: its
+ * tokens could be anybody's. By the server itself: it found another secret at its start. */
 static void
 rotate_secret(const struct command *cmd, const struct facts *facts, struct decision *out)
 {
-    bool leaked = cmd->rotate_secret.leaked;
+    const struct rotate_secret *r = &cmd->rotate_secret;
+    struct draft *d;
 
     if (!decide_allowed(cmd, facts, ACTION_SERVER_ADMIN, out))
         return;
-    draft_word(
-        decide_event(out, EV_SECRET_ROTATED, cmd, facts), FIELD_WHY, leaked ? "leaked" : "routine");
-    if (leaked)
+    if (r->until_us != 0 && (r->leaked || r->until_us > facts->now.eff_us + SECRET_GRACE_US_MAX)) {
+        decision_refuse(out, REFUSE_BAD_VALUE, "grace_s",
+            r->leaked ? "a leaked secret gets no grace" : "longer than an access token lives");
+        return;
+    }
+    d = decide_event(out, EV_SECRET_ROTATED, cmd, facts);
+    draft_word(d, FIELD_WHY,
+        r->leaked                           ? "leaked"
+        : cmd->caller.kind == CALLER_SERVER ? "restart"
+                                            : "routine");
+    draft_bytes(out, d, FIELD_FINGERPRINT, r->fingerprint.b, HASH_BYTES);
+    if (r->until_us != 0)
+        draft_number(d, FIELD_EXPIRES_US, (uint64_t)r->until_us);
+    if (r->leaked)
         decide_end_all(cmd, facts, "secret_leaked", out);
 }
 

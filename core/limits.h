@@ -65,6 +65,8 @@
 #define JWT_SECRET_CHARS_MIN   64
 #define JWT_SECRET_CHARS_MAX   1024
 #define JWT_ACCESS_S           (15 * 60)
+#define SECRET_GRACE_S_MAX     JWT_ACCESS_S /* after a rotation; older tokens have ended by then */
+#define SECRETS_LEAKED_MAX     256          /* never taken again; beyond: the last ones */
 #define LOGLINE_BYTES_MAX      4096
 
 /* websocket and relay */

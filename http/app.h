@@ -46,6 +46,18 @@ struct app_health {
     const char *why; /* static: the first reason for not being ready, or NULL */
 };
 
+/* The secret of access tokens, as a rotation handles it; tools/gatehouse/tokens.c. */
+struct token_secret_port {
+    void *ctx;
+    /* NULL, or why it cannot be replaced for good here: it does not come from the state folder. */
+    const char *(*fixed)(void *ctx);
+    /* leaked and until_us in, fingerprint out: makes the next and syncs it beside the one in force.
+     * OK: settle must be called, once. ERR_EXISTS: one is under way. */
+    enum err (*begin)(void *ctx, struct rotate_secret *rotate);
+    /* durable: the event is; the next takes over. Else it is forgotten. */
+    void (*settle)(void *ctx, bool durable);
+};
+
 struct app {
     const char *origin;
     const char *root_vkey;
@@ -62,6 +74,7 @@ struct app {
     struct tiles_port tiles;
     struct opener_port opener;
     struct jwt_keys *jwt;
+    struct token_secret_port token_secret;
     const struct cidr_list *trusted_proxies;
     const uint8_t *cursor_key; /* 32 bytes, guarded */
     bool plain_is_trusted;     /* a plain listener on loopback is all there is: no https_required */

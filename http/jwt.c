@@ -1,11 +1,13 @@
-/* jwt.c: the one wrapper around libjwt. Any thread; holds no state but the keys it is given. Never
- * looks up a key by anything in the token but our own two key ids, never fetches anything. */
+/* jwt.c: the one wrapper around libjwt. Any thread; holds no state but the keys it is given, which
+ * a rotation exchanges under a lock. Never looks up a key by anything in the token but our own two
+ * key ids, never fetches anything. */
 #include "http/jwt.h"
 
 #include "http/json_read.h"
 
 #include <inttypes.h>
 #include <jwt.h>
+#include <pthread.h>
 #include <sodium.h>
 
 #define KID_BYTES    8
@@ -22,6 +24,7 @@ struct jwt_key {
 };
 
 struct jwt_keys {
+    pthread_rwlock_t lock;
     struct jwt_key current, previous;
     int64_t previous_end_s;
     char issuer[ISSUER_MAX + 1];
@@ -113,6 +116,7 @@ jwt_keys_new(struct span secret, struct span previous, int64_t previous_end_s, c
         return ERR_LIMIT;
     if (sodium_init() < 0 || (keys = calloc(1, sizeof(*keys))) == NULL)
         return ERR_MEMORY;
+    INVARIANT(pthread_rwlock_init(&keys->lock, NULL) == 0);
     snprintf(keys->issuer, sizeof(keys->issuer), "%s", issuer);
     keys->previous_end_s = previous_end_s;
     if ((err = key_init(&keys->current, secret)) == OK && previous.len > 0)
@@ -132,12 +136,39 @@ jwt_keys_free(struct jwt_keys *keys)
         return;
     sodium_free(keys->current.secret);
     sodium_free(keys->previous.secret);
+    pthread_rwlock_destroy(&keys->lock);
     free(keys);
 }
 
 enum err
-jwt_issue(const struct jwt_keys *keys, const struct jwt_claims *claims, char out[JWT_BYTES_MAX],
-    size_t *len)
+jwt_keys_rotate(struct jwt_keys *keys, struct span secret, int64_t previous_end_s)
+{
+    struct jwt_key next = {0}, gone, before = {0};
+    enum err err = key_init(&next, secret);
+
+    if (err != OK) {
+        sodium_free(next.secret);
+        return err;
+    }
+    INVARIANT(pthread_rwlock_wrlock(&keys->lock) == 0);
+    gone = keys->previous;
+    if (previous_end_s != 0)
+        keys->previous = keys->current;
+    else {
+        before = keys->current;
+        keys->previous = (struct jwt_key){0};
+    }
+    keys->current = next;
+    keys->previous_end_s = previous_end_s;
+    pthread_rwlock_unlock(&keys->lock);
+    sodium_free(gone.secret);
+    sodium_free(before.secret);
+    return OK;
+}
+
+enum err
+jwt_issue(
+    struct jwt_keys *keys, const struct jwt_claims *claims, char out[JWT_BYTES_MAX], size_t *len)
 {
     char user[ID_TEXT_BYTES], family[ID_TEXT_BYTES], payload[512];
     char *token;
@@ -151,7 +182,10 @@ jwt_issue(const struct jwt_keys *keys, const struct jwt_claims *claims, char out
         "\",\"fam\":\"%s\",\"iat\":%" PRId64 ",\"nbf\":%" PRId64 ",\"exp\":%" PRId64 "}",
         keys->issuer, user, family, claims->number, family, claims->issued_s, claims->issued_s,
         claims->expires_s);
-    if ((token = encode(&keys->current, payload)) == NULL)
+    INVARIANT(pthread_rwlock_rdlock(&keys->lock) == 0);
+    token = encode(&keys->current, payload);
+    pthread_rwlock_unlock(&keys->lock);
+    if (token == NULL)
         return ERR_MEMORY;
     *len = strlen(token);
     INVARIANT(*len < JWT_BYTES_MAX);
@@ -324,8 +358,9 @@ claims_read(const struct jwt_keys *keys, struct span payload, int64_t now_s, str
     return fault;
 }
 
-enum jwt_fault
-jwt_check(const struct jwt_keys *keys, struct span token, int64_t now_s, struct jwt_claims *claims)
+/* With the lock held. */
+static enum jwt_fault
+check(const struct jwt_keys *keys, struct span token, int64_t now_s, struct jwt_claims *claims)
 {
     const struct jwt_key *key = &keys->current;
     struct parts parts;
@@ -346,4 +381,15 @@ jwt_check(const struct jwt_keys *keys, struct span token, int64_t now_s, struct 
     if (!libjwt_agrees(key, token))
         return JWT_CLAIMS; /* the MAC was right: what it cannot read is the payload */
     return claims_read(keys, parts.payload, now_s, claims);
+}
+
+enum jwt_fault
+jwt_check(struct jwt_keys *keys, struct span token, int64_t now_s, struct jwt_claims *claims)
+{
+    enum jwt_fault fault;
+
+    INVARIANT(pthread_rwlock_rdlock(&keys->lock) == 0);
+    fault = check(keys, token, now_s, claims);
+    pthread_rwlock_unlock(&keys->lock);
+    return fault;
 }

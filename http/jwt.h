@@ -34,7 +34,7 @@ struct jwt_claims {
     int64_t expires_s; /* at most JWT_ACCESS_S later */
 };
 
-struct jwt_keys; /* immutable once made: any thread may use it; a rotation makes a new one */
+struct jwt_keys; /* any thread may use it, also while a rotation exchanges what is in it */
 
 /* `issuer` is the log's origin. Secrets are copied into guarded memory. `previous` may be empty;
  * its tokens are taken while now < previous_end_s. */
@@ -42,13 +42,18 @@ enum err jwt_keys_new(struct span secret, struct span previous, int64_t previous
     const char *issuer, struct jwt_keys **out) MUST_USE;
 void jwt_keys_free(struct jwt_keys *keys);
 
+/* Another secret from here on; tokens of the one so far are taken while now < previous_end_s (0:
+ * not at all), those of the one before that no more. On error everything is as it was. */
+enum err jwt_keys_rotate(
+    struct jwt_keys *keys, struct span secret, int64_t previous_end_s) MUST_USE;
+
 /* Writes the token and a NUL; returns its length. */
-enum err jwt_issue(const struct jwt_keys *keys, const struct jwt_claims *claims,
-    char out[JWT_BYTES_MAX], size_t *len) MUST_USE;
+enum err jwt_issue(struct jwt_keys *keys, const struct jwt_claims *claims, char out[JWT_BYTES_MAX],
+    size_t *len) MUST_USE;
 
 /* `claims` is whole only with JWT_FINE. */
-enum jwt_fault jwt_check(const struct jwt_keys *keys, struct span token, int64_t now_s,
-    struct jwt_claims *claims) MUST_USE;
+enum jwt_fault jwt_check(
+    struct jwt_keys *keys, struct span token, int64_t now_s, struct jwt_claims *claims) MUST_USE;
 
 /* For events and log lines: "expired"; the caller of the API learns only that it is a 401. */
 const char *jwt_fault_name(enum jwt_fault fault);

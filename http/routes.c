@@ -89,6 +89,7 @@ static const struct route routes[] = {
     {METHOD_POST,   "/admin/clock/accept",        WHO_LOCAL, SMALL, 0, NULL, NULL, NULL, NULL, clock_accept_command, done_reply},
     {METHOD_PATCH,  "/admin/policy",              WHO_LOCAL, TEXTS, 0, NULL, policy_change_parse, NULL, NULL, policy_adopt_command, policy_adopted_reply},
     {METHOD_POST,   "/admin/keys/rotate",         WHO_LOCAL, SMALL, 0, NULL, rotate_parse, NULL, NULL, rotate_command, rotate_reply},
+    {METHOD_POST,   "/admin/secret/rotate",       WHO_LOCAL, SMALL, 0, NULL, secret_parse, NULL, NULL, secret_command, secret_reply},
 };
 /* clang-format on */
 

@@ -134,6 +134,11 @@ bool entries_parse(struct walk *w);
 struct command *entries_command(struct walk *w);
 enum pace entries_reply(struct walk *w);
 
+/* routes_secret.c: the secret of access tokens */
+bool secret_parse(struct walk *w);
+struct command *secret_command(struct walk *w);
+enum pace secret_reply(struct walk *w);
+
 /* routes_misc.c: pages, health, and the doors of the relay */
 enum pace healthz_reply(struct walk *w);
 enum pace readyz_reply(struct walk *w);

@@ -102,6 +102,11 @@ started(void **state)
         "channels=2\n"
         "session.ended by server on session:t machine:m user:u, n=1 total=2 why=server_restart "
         "channels=0\nreply ended:s ended:t\n");
+    C.start_server.clock_stepped = false;
+    C.start_server.secret_known = true;
+    memset(C.start_server.fingerprint.b, 'f', 32);
+    F.ending_count = 0;
+    expect("with the secret that the log knows", STARTED "1 fingerprint=f\n");
     by_token(ROLE_ADMIN);
     expect("not over the network", "refused not_allowed\n");
 }
@@ -242,15 +247,27 @@ secret_rotated(void **state)
     given(CMD_ROTATE_SECRET);
     by_cli();
     ending('s', SESSION_OPEN);
-    expect("in good order", "secret.rotated by cli on, why=routine\n");
+    memset(C.rotate_secret.fingerprint.b, 'f', 32);
+    expect("in good order", "secret.rotated by cli on, why=routine fingerprint=f\n");
+    C.rotate_secret.until_us = NOW_US + 900 * US_PER_S;
+    expect("with a grace", "secret.rotated by cli on, why=routine fingerprint=f expires=+900s\n");
+    C.rotate_secret.until_us = NOW_US + 902 * US_PER_S;
+    expect("longer than a token lives", "refused bad_value (grace_s)\n");
+    C.rotate_secret.until_us = NOW_US + 900 * US_PER_S;
     C.rotate_secret.leaked = true;
+    expect("a leaked one has no grace", "refused bad_value (grace_s)\n");
+    C.rotate_secret.until_us = 0;
     expect("leaked",
-        "secret.rotated by cli on, why=leaked\n"
+        "secret.rotated by cli on, why=leaked fingerprint=f\n"
         "session.ended by cli on session:s machine:m user:u, n=5 total=6 why=secret_leaked "
         "channels=2 to_agent_bytes=1000 to_technician_bytes=2000 duration_us=10000000\n"
         "reply ended:s\n");
     by_token(ROLE_AUDITOR);
     expect("by an auditor", NOT_THEIR_ROLE("server_admin"));
+    by_server();
+    C.rotate_secret.leaked = false;
+    F.ending_count = 0;
+    expect("found at the start", "secret.rotated by server on, why=restart fingerprint=f\n");
 }
 
 static void

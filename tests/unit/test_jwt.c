@@ -1,10 +1,12 @@
 /* test_jwt.c: forged, bent and stale tokens (B13, B14, RFC 8725). Every forgery is made here by
- * hand, so that what is tested is not what made it. */
+ * hand, so that what is tested is not what made it.
+ * threads: yes */
 #include "tests/unit/testing.h"
 
 #include "http/jwt.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -306,6 +308,74 @@ the_previous_secret_lives_for_its_grace(void **state)
     jwt_keys_free(none);
 }
 
+/* B15: in place, with and without a grace; and never a step back to the one before the last. */
+static void
+a_rotation_exchanges_the_secret_in_place(void **state)
+{
+    static const char third[] = "nW8rUe2Qy6Tk0Zp4Xs9Vb3Mg7Lc1Hd5JfAaRiOoKwNxPzStGuYqEvBjCmDhFl_-I";
+    struct jwt_keys *k;
+    char first[JWT_BYTES_MAX], second[JWT_BYTES_MAX];
+    struct jwt_claims out;
+    size_t len;
+
+    (void)state;
+    assert_int_equal(jwt_keys_new(span_str(SECRET), span_of(NULL, 0), 0, ISSUER, &k), OK);
+    assert_int_equal(jwt_issue(k, &claims, first, &len), OK);
+    assert_int_equal(jwt_keys_rotate(k, span_str(PREVIOUS), NOW + 60), OK);
+    assert_int_equal(jwt_issue(k, &claims, second, &len), OK);
+    expect("the new one", jwt_check(k, span_str(second), NOW, &out), JWT_FINE);
+    expect("in grace", jwt_check(k, span_str(first), NOW + 59, &out), JWT_FINE);
+    expect("after grace", jwt_check(k, span_str(first), NOW + 60, &out), JWT_KEY_ENDED);
+    assert_int_equal(jwt_keys_rotate(k, span_of(third, 63), 0), ERR_LIMIT);
+    expect("as it was", jwt_check(k, span_str(first), NOW + 59, &out), JWT_FINE);
+    assert_int_equal(jwt_keys_rotate(k, span_str(third), 0), OK);
+    expect("two before", jwt_check(k, span_str(first), NOW, &out), JWT_HEADER);
+    expect("at once", jwt_check(k, span_str(second), NOW, &out), JWT_HEADER);
+    jwt_keys_free(k);
+}
+
+static void *
+checks_meanwhile(void *arg)
+{
+    struct jwt_keys *k = arg;
+    struct jwt_claims out;
+    char token[JWT_BYTES_MAX];
+    size_t len;
+
+    for (int i = 0; i < 200; i++) {
+        enum jwt_fault fault;
+
+        if (jwt_issue(k, &claims, token, &len) != OK)
+            return "not issued";
+        fault = jwt_check(k, span_str(token), NOW, &out);
+        if (fault != JWT_FINE && fault != JWT_HEADER) /* rotated away twice in between */
+            return "neither fine nor foreign";
+    }
+    return NULL;
+}
+
+static void
+loops_check_while_it_rotates(void **state)
+{
+    pthread_t threads[3];
+    struct jwt_keys *k;
+    void *said;
+
+    (void)state;
+    assert_int_equal(jwt_keys_new(span_str(SECRET), span_of(NULL, 0), 0, ISSUER, &k), OK);
+    for (size_t i = 0; i < ROWS(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, checks_meanwhile, k), 0);
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(
+            jwt_keys_rotate(k, span_str(i % 2 == 0 ? PREVIOUS : SECRET), NOW + 60), OK);
+    for (size_t i = 0; i < ROWS(threads); i++) {
+        assert_int_equal(pthread_join(threads[i], &said), 0);
+        if (said != NULL)
+            fail_msg("%s", (const char *)said);
+    }
+    jwt_keys_free(k);
+}
+
 static void
 other_things_are_no_tokens(void **state)
 {
@@ -348,6 +418,8 @@ main(void)
         cmocka_unit_test(the_last_character_has_one_spelling),
         cmocka_unit_test(claims_have_one_form),
         cmocka_unit_test(the_previous_secret_lives_for_its_grace),
+        cmocka_unit_test(a_rotation_exchanges_the_secret_in_place),
+        cmocka_unit_test(loops_check_while_it_rotates),
         cmocka_unit_test(other_things_are_no_tokens),
         cmocka_unit_test(short_secrets_make_no_keys),
     };

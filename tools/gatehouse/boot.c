@@ -96,6 +96,7 @@ replay_one(void *arg, uint64_t seq, struct span record)
     }
     world_fold(r->boot->world, &ev);
     replay_keys(r->boot, &ev);
+    secret_past_fold(&r->boot->secrets, &ev);
     replay_clock(r->boot, &ev);
     event_prev(body, &r->boot->prev);
     return true;

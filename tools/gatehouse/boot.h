@@ -8,6 +8,7 @@
 #include "core/keyring.h"
 #include "core/vault.h"
 #include "projections/ledger.h"
+#include "projections/secretpast.h"
 #include "store/anchor.h"
 #include "store/journal.h"
 
@@ -28,6 +29,7 @@ struct boot {
     struct hash prev; /* of the event to come */
     struct clock_past past;
     struct keys_in_force keys_now;
+    struct secret_past secrets;   /* of access tokens */
     struct note_key log_keys[64]; /* all that there ever were, oldest first */
     size_t log_key_count;
     bool state_held, keys_held;

@@ -206,7 +206,7 @@ write_jwt_secret(const char *state_dir)
     enum err err;
 
     jwt_secret_generate(secret);
-    err = jwt_secret_write(state_dir, secret, NULL, 0, false);
+    err = jwt_secret_write(state_dir, span_str(secret));
     sodium_memzero(secret, sizeof(secret));
     return err == OK ? EXIT_DONE : fail("jwt.env cannot be written: check the disk.");
 }

@@ -8,6 +8,7 @@
 #include "tools/gatehouse/connect.h"
 #include "tools/gatehouse/exit.h"
 #include "tools/gatehouse/init.h"
+#include "tools/gatehouse/keyjwt.h"
 #include "tools/gatehouse/login.h"
 #include "tools/gatehouse/register.h"
 #include "tools/gatehouse/serve.h"
@@ -35,7 +36,7 @@ static const struct command_row rows[] = {
     {"invite", verbs_main, "invitations to register: new, list, revoke"},
     {"token", verbs_main, "logins in force: list, revoke"},
     {"audit", audit_main, "the log: events, tail, timeline, verify"},
-    {"key", verbs_main, "signing keys: rotate"},
+    {"key", key_main, "signing keys: rotate; jwt: the secret of access tokens"},
     {"policy", verbs_main, "the numbers that decide: show, set"},
     {"clock", verbs_main, "accept the wall clock after it was stepped"},
     {"status", verbs_main, "what the server on this machine is doing"},

@@ -19,7 +19,6 @@
 #include "http/channels.h"
 #include "http/cuts.h"
 #include "http/directory.h"
-#include "http/jwt_secret.h"
 #include "http/logline.h"
 #include "http/routes.h"
 #include "http/tls.h"
@@ -28,6 +27,7 @@
 #include "store/views.h"
 #include "tools/gatehouse/boot.h"
 #include "tools/gatehouse/exit.h"
+#include "tools/gatehouse/tokens.h"
 
 #define DRAIN_MS        2000
 #define STOP_ROUNDS_MAX 1000 /* of CMD_STOP_SERVER: each ends ENDING_MAX sessions */
@@ -50,6 +50,7 @@ struct serve {
     struct config config;
     struct boot boot;
     struct app app;
+    struct tokens tokens;
     struct anchor *anchor;
     struct views *views;
     struct tls_server *tls;
@@ -219,17 +220,17 @@ serve_rotate(void *ctx, bool log_key, struct rotate_key *out)
 static int
 load_tokens(struct serve *s)
 {
-    struct jwt_secret secret;
+    struct tokens_start start = {.state_dir = s->boot.state.path,
+        .origin = s->boot.state.origin,
+        .past = &s->boot.secrets,
+        .eff_us = s->boot.clock.eff_us};
     char why[512];
-    enum err err;
 
-    if (jwt_secret_load(s->boot.state.path, &secret, why, sizeof(why)) != OK)
+    if (tokens_load(&start, &s->tokens, why, sizeof(why)) != OK)
         return fail(why);
-    err = jwt_keys_new(span_of(secret.text, secret.len),
-        span_of(secret.previous, secret.previous_len), secret.previous_end_s, s->boot.state.origin,
-        &s->app.jwt);
-    jwt_secret_fini(&secret);
-    return err == OK ? EXIT_DONE : fail("the secret of access tokens cannot be used");
+    s->app.jwt = s->tokens.keys;
+    s->app.token_secret = tokens_port(&s->tokens);
+    return EXIT_DONE;
 }
 
 /* Continues the log: anchor first, so that nothing is appended to one that was rolled back, and no
@@ -270,6 +271,26 @@ start_views(struct serve *s)
     return EXIT_DONE;
 }
 
+/* The secret of access tokens was exchanged while nobody served. */
+static bool
+announce_secret(struct serve *s)
+{
+    struct command *cmd = command_new(CMD_ROTATE_SECRET, 0);
+    struct verdict *verdict;
+    bool taken;
+
+    if (cmd == NULL)
+        return false;
+    cmd->caller.kind = CALLER_SERVER;
+    cmd->rotate_secret.fingerprint = s->tokens.fingerprint;
+    cmd->rotate_secret.until_us = s->tokens.until_us;
+    verdict = boot_step(&s->boot, cmd);
+    taken = verdict->refusal == REFUSE_NONE;
+    verdict_free(verdict);
+    command_free(cmd);
+    return taken;
+}
+
 /* The first event of this life: it ends what the last one left open. */
 static int
 announce_start(struct serve *s)
@@ -291,6 +312,8 @@ announce_start(struct serve *s)
     start->anchor_shares_device = anchor.shares_device;
     start->clock_stepped = s->boot.clock.unsure;
     start->wall_error_us = s->boot.wall_error_us;
+    start->secret_known = !s->tokens.changed;
+    start->fingerprint = s->tokens.fingerprint;
     start->digest_version = WORLD_DIGEST_VERSION;
     world_digest(s->boot.world, s->boot.world->eff_us, &start->world_digest);
     verdict = boot_step(&s->boot, cmd);
@@ -299,6 +322,8 @@ announce_start(struct serve *s)
     command_free(cmd);
     if (refusal != REFUSE_NONE || ledger_size(s->boot.ledger) == before)
         return fail("the log takes no server.started event");
+    if (s->tokens.changed && !announce_secret(s))
+        return fail("the log takes no secret.rotated event");
     ledger_flush(s->boot.ledger);
     return EXIT_DONE;
 }
@@ -505,7 +530,7 @@ serve_stop(struct serve *s)
     if (app->server != NULL)
         http_server_free(app->server);
     directory_free(app->directory);
-    jwt_keys_free(app->jwt);
+    tokens_fini(&s->tokens);
     tls_server_free(s->tls);
     if (s->admin_path[0] != '\0')
         (void)unlink(s->admin_path);
