@@ -150,6 +150,7 @@ code_redeemed(const struct command *cmd, const struct facts *facts, const struct
     d->actor = (struct actor){.kind = ACTOR_CODE, .id = facts->code.code, .tags = facts->tags};
     d->subject.code = facts->code.code;
     draft_bytes(out, d, FIELD_DEVICE_KEY, g->hello.device_key, sizeof(g->hello.device_key));
+    draft_some(d, FIELD_WORDS, g->words); /* for the technician, who is to hear the same ones */
     decide_drop(out, SECRET_CODE, &facts->code.code, 0);
 }
 

@@ -8,7 +8,7 @@
 #include "core/err.h"
 #include "core/event.h"
 
-#define VIEWS_SCHEMA 1
+#define VIEWS_SCHEMA 2
 #define ROWS_KEY_MAX 200
 
 enum table {

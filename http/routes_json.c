@@ -104,6 +104,7 @@ machine_json(struct json_write *w, const char *key, const struct machine_row *ro
     json_strs(w, "tags", span_of(row->labels, row->labels_len));
     json_strs(w, "services", span_of(row->services, row->services_len));
     json_some(w, "note", row->note);
+    json_some(w, "words", row->words);
     json_some(w, "host_name", row->host);
     json_some(w, "os", row->os);
     json_some(w, "agent_version", row->version);

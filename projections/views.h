@@ -8,6 +8,7 @@
 
 #include "core/filter.h"
 #include "core/rows.h"
+#include "core/words.h"
 
 /* Members have room for the longest that is recorded (core/limits.h); longer ones of an odd log are
  * cut between two code points, lists that are too long left out. */
@@ -36,6 +37,7 @@ struct machine_row {
     bool named; /* by people: then the agent's own name for itself does not replace it */
     char name[NAME_BYTES], host[NAME_BYTES], os[NAME_BYTES], version[72], address[ADDRESS_BYTES];
     char note[TEXT_ROW_BYTES];
+    char words[WORDS_TEXT_MAX]; /* of a guest: what its person reads out */
     uint16_t labels_len, services_len, allow_len;
     uint8_t labels[LABELS_BYTES], services[LABELS_BYTES], allow[ALLOW_BYTES];
 };

@@ -259,6 +259,7 @@ code_redeemed(struct folding *f)
     machine_new(f, &row);
     row.guest = row.bound = true;
     row.code = f->ev->subject.code;
+    fold_text(f, FIELD_WORDS, row.words, sizeof(row.words));
     if (fold_row(f, TABLE_CODES, &row.code, &code) && code.state == CODE_LIVE)
         row.issuer = code.issuer;
     if (machine_add(f, &row))

@@ -61,6 +61,7 @@ static const struct column machine_columns[] = {
     COLUMN(TEXT, machine_row, version),
     COLUMN(TEXT, machine_row, address),
     COLUMN(TEXT, machine_row, note),
+    COLUMN(TEXT, machine_row, words),
     BLOB(machine_row, labels),
     BLOB(machine_row, services),
     BLOB(machine_row, allow),

@@ -31,7 +31,9 @@ def test_from_code_to_verified_log(server, tmp_path):
     words = person.expect(r"two words: (\w+ \w+)")[1].decode()
     api.wait_online("ada")
     shell = profile.terminal("ada", "--reason", "disk is full")
-    shell.expect("waiting for consent")
+    shell.expect("waiting for consent at ada ")
+    assert shell.expect(r"the two words: (\w+ \w+) \(")[1].decode() == words, "the technician sees other words"
+    assert api.wait_online("ada")["words"] == words
     question = person.expect(r"(?s)asks for a session.*Allow it\?")[0].decode()
     assert "disk is full" in question and words in question and "shell" in question
     person.type("maybe\n")

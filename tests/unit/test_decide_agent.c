@@ -143,9 +143,10 @@ greeted_by_code(void **state)
 {
     (void)state;
     given_hello(CREDENTIAL_CODE);
-    expect("a guest is made",
+    C.greet_agent.words = span_str("amber otter");
+    expect("a guest is made, and its words are kept for the technician",
         "code.redeemed by code id:c @N on machine:new1 code:c, cosigned=hello "
-        "device_key=d\n" CONNECTED("new1", "code", "1",
+        "device_key=d words=amber otter\n" CONNECTED("new1", "code", "1",
             "") "drop code of:c v0\nreply id:new1 machine:new1 connection:y guest\n");
     F.code.live = false;
     expect("used since it was admitted", CODE_REJECTED);

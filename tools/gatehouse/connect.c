@@ -359,7 +359,7 @@ session_begin(struct connect *c)
         return err;
     c->ours = true;
     if (asks)
-        fprintf(stderr, "waiting for consent at %s (session %s)\n", machine, c->session);
+        connect_session_say_waiting(&c->api, machine, c->session);
     return connect_session_wait(&c->api, c->session);
 }
 

@@ -3,6 +3,7 @@
 
 #include "core/json_write.h"
 #include "core/text.h"
+#include "core/words.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -128,6 +129,26 @@ out:
 }
 
 /* ---- wait ---- */
+
+void
+connect_session_say_waiting(struct api *api, const char *machine_id, const char *id)
+{
+    char target[64], name[NAME_BYTES_MAX + 1] = "", words[WORDS_TEXT_MAX] = "";
+    struct api_request request = {.method = "GET", .target = target};
+    struct json_reply *json = NULL;
+
+    snprintf(target, sizeof(target), "/api/machines/%s", machine_id);
+    if (api_json(api, &request, &json) == OK) {
+        (void)json_reply_copy(json, "name", name, sizeof(name));
+        (void)json_reply_copy(json, "words", words, sizeof(words));
+        json_reply_free(json);
+    }
+    fprintf(stderr, "waiting for consent at %s (session %s)\n",
+        name[0] != '\0' ? shown(name) : machine_id, id);
+    if (words[0] != '\0')
+        fprintf(stderr, "the two words: %s (the person there should read you the same)\n",
+            shown(words));
+}
 
 static enum err
 ended(struct api *api, const struct json_reply *json)

@@ -16,6 +16,9 @@ enum err connect_session_find_machine(
 enum err connect_session_request(struct api *api, const char *machine_id, const char *reason,
     char id[ID_TEXT_BYTES], bool *asks) MUST_USE;
 
+/* Says on stderr what is waited for, and the two words that the person there will read out. */
+void connect_session_say_waiting(struct api *api, const char *machine_id, const char *id);
+
 /* Waits until it is open. ERR_DENIED: it will not be; ERR_CLOSED: interrupted. */
 enum err connect_session_wait(struct api *api, const char *id) MUST_USE;
 

@@ -55,7 +55,7 @@ static const struct column machine_list[] = {{"ID", "id", COLUMN_TEXT},
     {"SEEN", "seen", COLUMN_TIME}, {0}};
 static const struct column machine_one[] = {{"id", "id", COLUMN_TEXT},
     {"name", "name", COLUMN_TEXT}, {"online", "online", COLUMN_YES}, {"guest", "guest", COLUMN_YES},
-    {"bound", "bound", COLUMN_YES}, {"os", "os", COLUMN_TEXT},
+    {"two words", "words", COLUMN_TEXT}, {"bound", "bound", COLUMN_YES}, {"os", "os", COLUMN_TEXT},
     {"host name", "host_name", COLUMN_TEXT}, {"agent", "agent_version", COLUMN_TEXT},
     {"address", "address", COLUMN_TEXT}, {"tags", "tags", COLUMN_LIST},
     {"services", "services", COLUMN_LIST}, {"allow", "allow", COLUMN_LIST},
