@@ -93,3 +93,15 @@ def test_every_number_of_the_policy_is_listed():
     for name, *values in members:
         values = [str(eval(value.replace("DAY_S", "86400"))) for value in values]  # products of numbers
         assert rows[name][1:4] == values
+
+
+def test_sources_named_in_documents_are_there():
+    """`core/event.h`, `http/walk`, `core/decide*.c`, `tests/oracle/records.py`."""
+    errors = []
+    named = re.compile(r"`((?:core|store|projections|http|tools|tests|docs)/[\w*./-]*?)`")
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        for name in named.findall(path.read_text()):
+            found = any(any(ROOT.glob(name.rstrip("/") + suffix)) for suffix in ("", ".c", ".h"))
+            if not found and "NAME" not in name:
+                errors.append(f"{path.relative_to(ROOT)}: {name}")
+    assert not errors
