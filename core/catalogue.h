@@ -117,11 +117,14 @@ enum field_kind {
     X(120, OWNER, "owner", KIND_USER, false)                                                       \
     X(121, TICKET, "ticket", KIND_TAG, false) /* one-time id of the ticket that was used */        \
     X(122, CONNECTION, "connection", KIND_TAG, false) /* an agent's control connection */          \
+    X(123, IP_VERSION, "ip_version", KIND_U64, false) /* of the caller: 4 or 6 */                  \
+    X(124, NET_MODE, "net_mode", KIND_STR, false)     /* pause, refuse or note */                  \
     /* audit */                                                                                    \
     X(130, QUERY, "query", KIND_STR, false)                                                        \
     X(131, ACTION, "action", KIND_STR, false)                                                      \
     X(132, ALERT_SEQ, "alert_seq", KIND_U64, false)                                                \
-    X(133, ALERT_RULE, "alert_rule", KIND_STR, false)
+    X(133, ALERT_RULE, "alert_rule", KIND_STR, false)                                              \
+    X(134, WEAKENED, "weakened", KIND_STRS, false) /* numbers that let more pass */
 
 enum field {
     FIELD_NONE = 0,
@@ -175,6 +178,7 @@ enum field {
     X(53, INVITE_REVOKED, "invite.revoked", 1, 3001, 99, "iam", "success")                         \
     X(54, REGISTER_ATTEMPTED, "register.attempted", 1, 3001, 1, "iam", "unknown")                  \
     X(55, REGISTER_REFUSED, "register.refused", 1, 3001, 1, "iam", "failure")                      \
+    X(56, PROOF_RENEWED, "proof.renewed", 1, 3002, 99, "authentication", "success")                \
     X(60, CODE_ISSUED, "code.issued", 1, 3001, 99, "iam", "success")                               \
     X(61, CODE_REDEEMED, "code.redeemed", 1, 3002, 1, "authentication", "success")                 \
     X(62, CODE_REJECTED, "code.rejected", 1, 3002, 1, "authentication", "failure")                 \
@@ -208,6 +212,8 @@ enum field {
     X(102, CHANNEL_ATTESTED, "channel.attested", 1, 4001, 99, "network", "success")                \
     X(103, SESSION_NOTED, "session.noted", 1, 3003, 99, "session", "success")                      \
     X(104, SESSION_ENDED, "session.ended", 1, 3003, 2, "session", "success")                       \
+    X(105, SESSION_SUSPECTED, "session.suspected", 1, 3003, 99, "intrusion_detection", "failure")  \
+    X(106, SESSION_BOUND, "session.bound", 1, 3003, 99, "session", "success")                      \
     X(110, ALERT_ACKNOWLEDGED, "alert.acknowledged", 1, 2004, 2, "configuration", "success")
 
 enum event_type {

@@ -24,6 +24,16 @@ command_free(struct command *cmd)
     free(cmd);
 }
 
+unsigned
+caller_ip_version(const struct caller *caller)
+{
+    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+    if (!caller->has_address)
+        return 0;
+    return memcmp(caller->address, mapped, sizeof(mapped)) == 0 ? 4 : 6;
+}
+
 struct span
 command_copy(struct command *cmd, struct span bytes)
 {

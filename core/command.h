@@ -55,6 +55,9 @@ struct caller {
     struct span address_text, proxy_text, user_agent; /* personal */
 };
 
+/* 4, 6, or 0 without an address. */
+unsigned caller_ip_version(const struct caller *caller);
+
 enum command_kind {
     CMD_NONE,
     /* accounts: core/decide_account.c */
@@ -67,6 +70,8 @@ enum command_kind {
     CMD_AUTHORIZE, /* may the caller do action? no event; the grant rests on the log all the same */
     CMD_ATTEMPT_PASSWORD,
     CMD_CONCLUDE_PASSWORD,
+    CMD_ATTEMPT_REPROVE, /* (these two: core/decide_proof.c) */
+    CMD_CONCLUDE_REPROVE,
     CMD_SET_PASSWORD, /* by the local command line: no current password */
     CMD_ISSUE_INVITE,
     CMD_REVOKE_INVITE,
@@ -151,6 +156,10 @@ struct conclude_password {
     uint64_t attempt;
     bool proven;
     struct span verifier; /* argon2id string of the new password */
+};
+struct conclude_reprove {
+    uint64_t attempt;
+    bool proven;
 };
 struct set_password {
     struct id user;
@@ -352,6 +361,7 @@ struct command {
         struct reject_token reject_token;
         struct authorize authorize;
         struct conclude_password conclude_password;
+        struct conclude_reprove conclude_reprove;
         struct set_password set_password;
         struct issue_invite issue_invite;
         struct revoke_invite revoke_invite;

@@ -86,6 +86,11 @@ decide_allowed(
         decision_refuse(out, refusal, NULL, NULL);
         return false;
     }
+    if (facts->elsewhere && facts->policy->session_network == NETWORK_STRICT &&
+        cmd->kind != CMD_LOGOUT) {
+        decision_refuse(out, REFUSE_OTHER_NETWORK, NULL, NULL);
+        return false;
+    }
     if (rights_allow(facts->caller.role, action))
         return true;
     decide_access_refused(cmd, facts, action, "role", NULL, out);
@@ -267,6 +272,15 @@ void
 draft_word(struct draft *d, enum field field, const char *word)
 {
     fields_add_span(&d->data, field, span_str(word));
+}
+
+void
+draft_ip_version(struct draft *d, const struct command *cmd)
+{
+    unsigned version = caller_ip_version(&cmd->caller);
+
+    if (version != 0)
+        fields_add_u64(&d->data, FIELD_IP_VERSION, version);
 }
 
 void

@@ -9,6 +9,12 @@
 /* The role that a caller speaks with: the local command line and the server itself are admins. */
 enum role decide_role(const struct command *cmd, const struct facts *facts);
 
+/* Is the session bound to the network that the caller comes from? */
+bool decide_bound(const struct facts *facts, const struct session_fact *s);
+/* session.bound or session.suspected: a session is used from a network it is not bound to. */
+void decide_network(const struct command *cmd, const struct facts *facts,
+    const struct session_fact *s, struct decision *out);
+
 /* May the caller do this? A token must be of a living family that the log knows, its account not
  * disabled, its role sufficient. False: refused, and access.refused is drafted for somebody we
  * know. */
@@ -65,6 +71,7 @@ void decide_statement_personal(
 /* Values of a draft; what they point to is copied, unless it says static or borrowed. */
 void draft_number(struct draft *d, enum field field, uint64_t u);
 void draft_word(struct draft *d, enum field field, const char *word); /* static */
+void draft_ip_version(struct draft *d, const struct command *cmd);    /* when there is an address */
 void draft_span(struct draft *d, enum field field, struct span s);    /* borrowed */
 void draft_some(struct draft *d, enum field field, struct span s);    /* unless empty */
 void draft_id(struct decision *out, struct draft *d, enum field field, const struct id *id);

@@ -217,6 +217,8 @@ refresh_token(const struct command *cmd, const struct facts *facts, struct decis
             refusal == REFUSE_TOKEN_REVOKED ? "refresh_revoked" : "refresh_expired", out);
     else if (!facts->account.found || facts->account.disabled)
         token_rejected(cmd, facts, REFUSE_ACCOUNT_DISABLED, "account_disabled", out);
+    else if (facts->elsewhere && facts->policy->session_network == NETWORK_STRICT)
+        token_rejected(cmd, facts, REFUSE_OTHER_NETWORK, "other_network", out);
     else if (token->n == family->n)
         token_refreshed(cmd, facts, out);
     else if (refresh_repeats(facts))

@@ -180,6 +180,7 @@ agent_connected(const struct command *cmd, const struct facts *facts, const stru
     struct draft *d = agent_event(cmd, facts, EV_AGENT_CONNECTED, machine, cosigned, out);
 
     draft_id(out, d, FIELD_CONNECTION, &g->connection);
+    draft_ip_version(d, cmd);
     draft_word(d, FIELD_CREDENTIAL, credential_name(g->admitted.credential));
     draft_number(d, FIELD_GUEST, guest);
     if (facts->allow.restricted)
@@ -210,6 +211,25 @@ agent_replaced(const struct command *cmd, const struct facts *facts, struct deci
         out->drafts[i].actor = (struct actor){.kind = ACTOR_SERVER};
 }
 
+/* The device has moved, or somebody has its key. It is let in either way: only people can tell. */
+static void
+network_changed(const struct command *cmd, const struct facts *facts, struct decision *out)
+{
+    unsigned version = caller_ip_version(&cmd->caller);
+    const struct tag *last = version == 0 ? NULL : &facts->machine.nets[version == 6];
+    struct draft *d;
+
+    if (last == NULL || tag_is_nil(last) || tag_equal(last, &facts->tags.net))
+        return;
+    d = decision_draft(out, EV_AGENT_ALARMED, cmd, facts);
+    d->actor =
+        (struct actor){.kind = ACTOR_AGENT, .id = facts->machine.machine, .tags = facts->tags};
+    d->subject.machine = facts->machine.machine;
+    draft_word(d, FIELD_RULE, "network_changed");
+    draft_ip_version(d, cmd);
+    draft_caller(d, cmd, PERSONAL_MACHINE, &facts->machine.machine);
+}
+
 static void
 agent_greeted(const struct command *cmd, const struct facts *facts, struct entropy *entropy,
     struct decision *out)
@@ -225,6 +245,7 @@ agent_greeted(const struct command *cmd, const struct facts *facts, struct entro
         return;
     }
     agent_replaced(cmd, facts, out);
+    network_changed(cmd, facts, out);
     if (g->admitted.credential == CREDENTIAL_KEY && !facts->key.spent)
         machine_enrolled(cmd, facts, cosigned, out);
     agent_connected(cmd, facts, &machine, facts->machine.guest, cosigned, out);

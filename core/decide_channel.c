@@ -48,6 +48,10 @@ attach_check(const struct command *cmd, const struct facts *facts)
         return (struct no){REFUSE_TICKET_INVALID, "login_over"};
     if (!facts->account.found || facts->account.disabled)
         return (struct no){REFUSE_TICKET_INVALID, "account_disabled"};
+    if (facts->policy->session_network == NETWORK_STRICT && !decide_bound(facts, s))
+        return (struct no){REFUSE_OTHER_NETWORK, "other_network"};
+    if (s->paused)
+        return (struct no){REFUSE_REPROVE_NEEDED, "paused"};
     if (!facts->machine.found || !facts->machine.online)
         return (struct no){REFUSE_MACHINE_OFFLINE, "agent_gone"};
     return (struct no){REFUSE_NONE, NULL};
@@ -102,6 +106,7 @@ attached(const struct command *cmd, const struct facts *facts, struct span servi
     out->reply.family = s->family;
     out->reply.machine = s->machine;
     out->reply.connection = facts->machine.connection;
+    out->reply.net = facts->tags.net;
     /* of the agent's ticket */
     out->reply.issued_us = facts->now.eff_us;
     out->reply.expires_us = facts->now.eff_us + (int64_t)facts->policy->ticket_s * US_PER_S;
@@ -150,6 +155,8 @@ channel_check(const struct command *cmd, const struct facts *facts)
         return (struct no){REFUSE_TICKET_INVALID, "ticket_expired"};
     if (!s->found || s->state != SESSION_OPEN || !id_equal(&s->session, &t->session))
         return (struct no){REFUSE_SESSION_ENDED, "session_ended"};
+    if (s->paused)
+        return (struct no){REFUSE_REPROVE_NEEDED, "paused"};
     if (!c->found || c->open || c->closed || !id_equal(&c->channel, &t->channel) ||
         !id_equal(&c->session, &s->session))
         return (struct no){REFUSE_TICKET_INVALID, "channel_gone"};

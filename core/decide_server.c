@@ -1,6 +1,7 @@
 /* decide_server.c: the server's own life: its log, policy, keys, clock, start and stop, what time
  * ends, and who read the audit log. Pure; ledger thread. */
 #include "core/decide.h"
+#include "core/pack.h"
 
 /* vault.h's origin keys: tags, codes, refresh tokens, cursors; told apart by the version */
 #define ORIGIN_KEYS 4
@@ -54,6 +55,29 @@ open_log(const struct command *cmd, const struct facts *facts, struct entropy *e
     }
 }
 
+/* What the new policy lets pass and the one in force does not: for the alert. */
+static void
+draft_weakened(
+    struct draft *d, const struct facts *facts, const struct policy *new, struct decision *out)
+{
+    struct policy_item item;
+    struct pack p;
+    uint32_t count = 0;
+
+    for (size_t i = 0; policy_item(new, i, &item); i++)
+        count += policy_weaker(facts->policy, new, i);
+    if (!facts->policy_adopted || count == 0)
+        return;
+    pack_init(&p, out->arena + out->arena_len, sizeof(out->arena) - out->arena_len);
+    pack_array(&p, count);
+    for (size_t i = 0; policy_item(new, i, &item); i++)
+        if (policy_weaker(facts->policy, new, i))
+            pack_str(&p, span_str(item.name));
+    INVARIANT(pack_ok(&p));
+    out->arena_len += p.len;
+    draft_span(d, FIELD_WEAKENED, pack_span(&p));
+}
+
 static void
 adopt_policy(const struct command *cmd, const struct facts *facts, struct decision *out)
 {
@@ -74,6 +98,7 @@ adopt_policy(const struct command *cmd, const struct facts *facts, struct decisi
     }
     d = decide_event(out, EV_POLICY_ADOPTED, cmd, facts);
     draft_span(d, FIELD_POLICY_BYTES, cmd->adopt_policy.policy);
+    draft_weakened(d, facts, &policy, out);
 }
 
 static void

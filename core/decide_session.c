@@ -71,6 +71,7 @@ open_session(const struct command *cmd, const struct facts *facts, struct entrop
     d->subject = subject;
     d->uses_policy = true;
     draft_number(d, FIELD_N, 0);
+    draft_ip_version(d, cmd);
     draft_sealed(d, PERSONAL_MACHINE, &m->machine, FIELD_REASON_TEXT, cmd->open_session.reason);
     out->reply.id = subject.session;
     out->reply.session = subject.session;
@@ -237,6 +238,8 @@ issue_ticket(const struct command *cmd, const struct facts *facts, struct entrop
         return;
     }
     refusal = session_state_refusal(s);
+    if (refusal == REFUSE_NONE && s->paused)
+        refusal = REFUSE_REPROVE_NEEDED;
     if (refusal == REFUSE_NONE && !facts->machine.online)
         refusal = REFUSE_MACHINE_OFFLINE;
     if (refusal == REFUSE_NONE && (service.len >= sizeof(out->reply.service) ||

@@ -1,7 +1,7 @@
 /* decision.c: the one door to all decisions. Finds the file that decides, and holds the scratch
  * that it writes into. Ledger thread; the simulation and the historian have scratches of their own.
  */
-#include "core/decision.h"
+#include "core/decide.h"
 
 #include <sodium.h>
 
@@ -27,6 +27,8 @@ static const struct command_row {
     [CMD_AUTHORIZE] = {decide_account, ALWAYS},
     [CMD_ATTEMPT_PASSWORD] = {decide_account, 0},
     [CMD_CONCLUDE_PASSWORD] = {decide_account, UNSURE},
+    [CMD_ATTEMPT_REPROVE] = {decide_proof, 0},
+    [CMD_CONCLUDE_REPROVE] = {decide_proof, UNSURE},
     [CMD_SET_PASSWORD] = {decide_account, 0},
     [CMD_ISSUE_INVITE] = {decide_people, 0},
     [CMD_REVOKE_INVITE] = {decide_people, ALWAYS},
@@ -112,6 +114,14 @@ decide(const struct command *cmd, const struct facts *facts, struct entropy *ent
         return;
     }
     row->decide(cmd, facts, entropy, out);
+}
+
+void
+decide_straying(const struct command *cmd, const struct facts *facts, struct decision *out)
+{
+    decision_reset(out);
+    for (uint32_t i = 0; i < facts->straying_count; i++)
+        decide_network(cmd, facts, &facts->straying[i], out);
 }
 
 static struct actor

@@ -68,6 +68,14 @@ struct reply {
     char service[64];
     uint32_t ended_count; /* sessions this decision ended: their sockets drop at once */
     struct id ended[ENDING_MAX];
+    uint32_t paused_count; /* sessions whose relay pauses at once ... */
+    struct id paused[STRAYING_MAX];
+    uint32_t resumed_count; /* ... and those that go on, for sockets of the networks in `nets` */
+    struct resumed {
+        struct id session;
+        struct tag nets[2];
+    } resumed[ENDING_MAX];
+    struct tag net;      /* attach: where the technician is */
     bool cut_connection; /* the agent connection `connection` must drop */
     bool recheck_agents; /* of `machine` (nil: all): ask for each whether it may stay */
     bool cut_user;       /* all sockets of `user` must drop (disabled, demoted, revoked) */
@@ -97,6 +105,10 @@ struct decision {
 void decide(const struct command *cmd, const struct facts *facts, struct entropy *entropy,
     struct decision *out);
 
+/* Before any decision about a caller whose login has straying sessions (facts): says so by events.
+ * Never refuses. */
+void decide_straying(const struct command *cmd, const struct facts *facts, struct decision *out);
+
 /* For the decide_*.c files. decision_draft: a zeroed draft with actor and subject set from the
  * command (NULL never: running out of drafts is an INVARIANT, as every decision is bounded). */
 struct draft *decision_draft(struct decision *out, enum event_type type, const struct command *cmd,
@@ -111,6 +123,8 @@ void draft_caller(
 
 /* One per file of decisions; decide() dispatches. */
 void decide_account(
+    const struct command *, const struct facts *, struct entropy *, struct decision *);
+void decide_proof(
     const struct command *, const struct facts *, struct entropy *, struct decision *);
 void decide_people(
     const struct command *, const struct facts *, struct entropy *, struct decision *);

@@ -33,6 +33,7 @@ struct family_fact {
     struct tag net; /* where the last refresh (or the login) came from */
     struct tag prev_net;
     int64_t rotated_us; /* when n was issued */
+    int64_t proved_us;  /* last proof of who it is: the login, or a fresh one */
 };
 
 /* A refresh token as presented. */
@@ -83,6 +84,7 @@ struct machine_fact {
     struct id code;              /* guest: its code */
     uint8_t device_key[32];
     struct id connection; /* of the agent that holds presence */
+    struct tag nets[2];   /* where its agent came from last, by IPv4 and by IPv6; nil: never */
     uint64_t changed_seq, allow_changed_seq;
     struct span services; /* canonical array of str, as hello said; borrowed from the world */
     uint32_t live_sessions;
@@ -99,7 +101,11 @@ struct session_fact {
     bool found;
     enum session_state state;
     struct id session, owner, family, machine, agent_connection;
-    struct tag net, net_other_ip; /* one per IP version */
+    struct tag net, net_other_ip; /* one per IP version; the second may be nil */
+    unsigned net_ip;              /* IP version of net; 0: not known */
+    int64_t bound_us;             /* since when it is bound so */
+    struct tag suspect;           /* the last foreign network that was told; nil: none since */
+    bool paused;                  /* until proven anew */
     int64_t requested_us, opened_us, active_us;
     uint64_t n; /* events of it so far: the next event's N */
     uint32_t channels_open;
@@ -137,6 +143,10 @@ struct due {
 /* The sessions that something else ends: a revoked family, a removed machine, a stopped server. */
 #define ENDING_MAX 64
 
+/* Live sessions of the caller's login that are bound to other networks, as far as nobody was told
+ * yet. What does not fit is found by the login's next request. */
+#define STRAYING_MAX 16
+
 struct facts {
     const struct policy *policy;
     struct hash policy_hash;
@@ -172,6 +182,9 @@ struct facts {
     uint32_t ending_count; /* live sessions that the command would end, oldest first */
     struct session_fact ending[ENDING_MAX];
     bool ending_more;
+    uint32_t straying_count;
+    struct session_fact straying[STRAYING_MAX];
+    bool elsewhere;           /* a live session of the caller's login is bound to other networks */
     struct span refusal_rows; /* canonical array, when counted refusals are due */
     uint64_t refusals_total;
     uint32_t key_epoch, log_epoch;

@@ -87,6 +87,7 @@
 #define LIMITS_KEYS_MAX  65536 /* per rule; beyond: new keys share one bucket */
 #define ATTEMPTS_MAX     8192  /* not concluded; beyond: the oldest counts as failed */
 #define ATTEMPT_S        60    /* a proof that takes longer counts as failed */
+#define BIND_SECOND_S    60    /* how long a session may learn its network of the other IP version */
 #define SESSION_LINGER_S 600   /* an ended session still answers "ended" */
 #define CHANNEL_LINGER_S 120   /* a channel not opened, or closed and not attested yet */
 

@@ -42,26 +42,28 @@ static const struct member_row {
     const char *name;
     size_t offset;
     uint32_t normal, min, max;
+    enum weaker { WEAKER_NEVER, WEAKER_MORE, WEAKER_LESS } weaker;
 } member_rows[] = {
-#define ROW(member, normal, min, max)                                                              \
+#define ROW(member, normal, min, max, weaker)                                                      \
     {                                                                                              \
-#member, offsetof(struct policy, member), normal, min, max                                 \
+#member, offsetof(struct policy, member), normal, min, max, WEAKER_##weaker                \
     }
     /* Keys 2 and on, in this order, for ever. */
-    ROW(access_s, 15 * 60, 1, 3600),
-    ROW(family_s, 12 * 3600, 1, 30 * DAY_S),
-    ROW(family_idle_s, 30 * 60, 1, 30 * DAY_S),
-    ROW(refresh_grace_s, 30, 0, 300),
-    ROW(code_s, 10 * 60, 1, DAY_S),
-    ROW(codes_live_max, 1000, 1, 10000),
-    ROW(guest_idle_s, 15 * 60, 1, DAY_S),
-    ROW(consent_s, 120, 1, 3600),
-    ROW(session_s, 4 * 3600, 1, DAY_S),
-    ROW(session_idle_s, 30 * 60, 1, DAY_S),
-    ROW(ticket_s, 30, 1, 300),
-    ROW(invite_s, 7 * DAY_S, 1, 90 * DAY_S),
-    ROW(heartbeat_s, 60, 1, 3600),
-    ROW(registration_open, 0, 0, 1),
+    ROW(access_s, 15 * 60, 1, 3600, MORE),
+    ROW(family_s, 12 * 3600, 1, 30 * DAY_S, MORE),
+    ROW(family_idle_s, 30 * 60, 1, 30 * DAY_S, MORE),
+    ROW(refresh_grace_s, 30, 0, 300, MORE),
+    ROW(code_s, 10 * 60, 1, DAY_S, MORE),
+    ROW(codes_live_max, 1000, 1, 10000, MORE),
+    ROW(guest_idle_s, 15 * 60, 1, DAY_S, MORE),
+    ROW(consent_s, 120, 1, 3600, NEVER),
+    ROW(session_s, 4 * 3600, 1, DAY_S, MORE),
+    ROW(session_idle_s, 30 * 60, 1, DAY_S, MORE),
+    ROW(ticket_s, 30, 1, 300, MORE),
+    ROW(invite_s, 7 * DAY_S, 1, 90 * DAY_S, MORE),
+    ROW(heartbeat_s, 60, 1, 3600, MORE),
+    ROW(registration_open, 0, 0, 1, MORE),
+    ROW(session_network, 1, 0, 2, LESS),
 #undef ROW
 };
 
@@ -257,4 +259,29 @@ policy_set(struct policy *p, struct span assignment)
         if (span_is(name, member_rows[i].name))
             return set_number(value, member_rows[i].min, member_rows[i].max, member_at(p, i));
     return ERR_NOT_FOUND;
+}
+
+bool
+policy_weaker(const struct policy *a, const struct policy *b, size_t i)
+{
+    struct policy x = *a, y = *b;
+    uint32_t was, is;
+
+    if (i < RULE_COUNT - 1) {
+        const struct rule_limit *old = &a->rules[i + 1], *new = &b->rules[i + 1];
+
+        /* more at once, or more in the long run */
+        return new->count > old->count ||
+               (uint64_t) new->count * old->window_s > (uint64_t)old->count *new->window_s;
+    }
+    i -= RULE_COUNT - 1;
+    INVARIANT(i < MEMBERS);
+    was = *member_at(&x, i);
+    is = *member_at(&y, i);
+    switch (member_rows[i].weaker) {
+    case WEAKER_MORE: return is > was;
+    case WEAKER_LESS: return is < was;
+    case WEAKER_NEVER: break;
+    }
+    return false;
 }

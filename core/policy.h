@@ -34,6 +34,13 @@ struct rule_limit {
     uint32_t window_s;
 };
 
+/* What becomes of a session whose login is used from a network that it is not bound to. */
+enum network_mode {
+    NETWORK_ROAMING = 0, /* an alert, nothing else */
+    NETWORK_PAUSE = 1,   /* an alert, and the relay is paused until a fresh proof binds it anew */
+    NETWORK_STRICT = 2,  /* an alert, and the caller is refused */
+};
+
 struct policy {
     struct rule_limit rules[RULE_COUNT];
     uint32_t access_s;          /* access token: 900 */
@@ -50,6 +57,7 @@ struct policy {
     uint32_t invite_s;          /* 7 days */
     uint32_t heartbeat_s;       /* 60 */
     uint32_t registration_open; /* 0: by invitation only */
+    uint32_t session_network;   /* enum network_mode: a session's login from another network */
 };
 
 #define POLICY_BYTES_MAX 1024
@@ -76,5 +84,7 @@ bool policy_item(const struct policy *p, size_t i, struct policy_item *out);
 /* Takes "NAME=VALUE". ERR_NOT_FOUND: no number of that name; ERR_MALFORMED: not of that form;
  * ERR_LIMIT: out of its range. p is changed only on OK. */
 MUST_USE enum err policy_set(struct policy *p, struct span assignment);
+/* Does item i let more pass in b than in a? */
+bool policy_weaker(const struct policy *a, const struct policy *b, size_t i);
 
 #endif

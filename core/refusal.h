@@ -38,7 +38,9 @@
     X(TOO_MANY, "too_many", 409, "A limit on how many there may be is reached")                    \
     X(CLOCK_UNSURE, "clock_unsure", 503, "The clock was stepped; an admin must accept it")         \
     X(STOPPING, "stopping", 503, "The server is stopping")                                         \
-    X(KEY_ROTATING, "key_rotating", 409, "A key rotation is under way")
+    X(KEY_ROTATING, "key_rotating", 409, "A key rotation is under way")                            \
+    X(REPROVE_NEEDED, "reprove_needed", 403, "Prove once more that it is you")                     \
+    X(OTHER_NETWORK, "other_network", 403, "Your session is bound to another network")
 
 enum refusal {
 #define X(name, code, status, title) REFUSE_##name,

@@ -122,6 +122,7 @@ channels_add(struct loop *loop, struct ref technician, const struct verdict *ver
     c->loop = loop;
     c->technician = technician;
     c->timer.fn = channel_timed;
+    c->net = verdict->reply.net;
     c->place = (struct channel_place){.channel = verdict->reply.channel,
         .session = verdict->reply.session,
         .machine = verdict->reply.machine,

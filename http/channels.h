@@ -27,6 +27,9 @@ void channels_dial_request(struct loop *loop, struct ref ref, const struct reque
 /* The loop's own channels of a session: no byte passes after this. */
 void channels_cut_session(struct loop *loop, const struct id *session);
 void channels_cut_all(struct loop *loop);
+/* No byte passes either way until resumed; then only for technicians of these networks. */
+void channels_pause_session(struct loop *loop, const struct id *session);
+void channels_resume_session(struct loop *loop, const struct id *session, const struct tag nets[2]);
 
 /* From the agent's loop: what it said about a channel that lives on place->loop. */
 struct agent_said {

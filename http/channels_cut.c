@@ -1,5 +1,6 @@
 /* channels_cut.c: ends channels because their session ends: a loop's own at once, or those of all
- * loops in an orderly way, waiting until each has been closed by an event. */
+ * loops in an orderly way, waiting until each has been closed by an event. And pauses them while it
+ * is in doubt whose the session is. */
 #include "http/channels_internal.h"
 
 #include "http/cuts.h"
@@ -35,6 +36,41 @@ void
 channels_cut_all(struct loop *loop)
 {
     channels_cut_where(loop, NULL);
+}
+
+/* ---- pauses ---- */
+
+static void
+channel_pause(struct channel *c, bool paused)
+{
+    c->paused = paused;
+    if (c->state == CHANNEL_OPEN)
+        (void)relay_pause(c->loop, c->technician, paused);
+}
+
+void
+channels_pause_session(struct loop *loop, const struct id *session)
+{
+    struct channel *c, *next;
+
+    HASH_ITER (hh, app_loop_of(loop)->channels->by_id, c, next)
+        if (id_equal(&c->place.session, session))
+            channel_pause(c, true);
+}
+
+void
+channels_resume_session(struct loop *loop, const struct id *session, const struct tag nets[2])
+{
+    struct channel *c, *next;
+
+    HASH_ITER (hh, app_loop_of(loop)->channels->by_id, c, next) {
+        if (!id_equal(&c->place.session, session))
+            continue;
+        if (tag_equal(&c->net, &nets[0]) || tag_equal(&c->net, &nets[1]))
+            channel_pause(c, false);
+        else
+            channel_cut(c);
+    }
 }
 
 /* ---- an orderly end ---- */

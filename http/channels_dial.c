@@ -37,6 +37,8 @@ agent_arrived(struct loop *loop, struct ref ref, const struct request *request, 
         relay_pair(loop, c->technician, c->agent, &channels_relay_handlers, c) == OK) {
         c->state = CHANNEL_OPEN;
         loop_timer_stop(loop, &c->timer);
+        if (c->paused)
+            (void)relay_pause(loop, c->technician, true);
         return;
     }
     /* channel.opened is in the log, so channel.closed must be: with no byte in it. */

@@ -25,6 +25,8 @@ struct channel {
     uint8_t close_nonce[32];
     uint64_t opened_ms, to_agent, to_technician, duration_ms, touched_ms;
     const char *why;
+    struct tag net; /* the technician's */
+    bool paused;    /* until the session's owner proves himself again */
     UT_hash_handle hh;
 };
 

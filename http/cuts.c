@@ -44,6 +44,8 @@ cuts_apply(struct loop *loop, const struct cut *cut)
     case CUT_CONNECTION: agents_drop(loop, &cut->id); return;
     case CUT_RECHECK: agents_recheck(loop, &cut->id); return;
     case CUT_EVERYTHING: channels_cut_all(loop); return;
+    case CUT_PAUSE: channels_pause_session(loop, &cut->id); return;
+    case CUT_RESUME: channels_resume_session(loop, &cut->id, cut->nets); return;
     }
 }
 
@@ -64,21 +66,33 @@ cuts_noticed(struct loop *loop, struct notice *notice)
     }
 }
 
-void
-cuts_add(struct app *app, enum cut_kind kind, const struct id *id)
+static void
+cuts_write(struct app *app, const struct cut *cut)
 {
     struct cuts *c = app->cuts;
 
     pthread_mutex_lock(&c->lock);
-    c->ring[c->written++ % CUTS_RING] = (struct cut){kind, *id};
+    c->ring[c->written++ % CUTS_RING] = *cut;
     pthread_mutex_unlock(&c->lock);
     for (unsigned i = 0; i < http_server_loops(app->server); i++)
         loop_notify(http_server_loop(app->server, i), &c->places[i].notice);
 }
 
 void
+cuts_add(struct app *app, enum cut_kind kind, const struct id *id)
+{
+    cuts_write(app, &(struct cut){.kind = kind, .id = *id});
+}
+
+void
 cuts_from_verdict(struct app *app, const struct reply *reply)
 {
+    for (uint32_t i = 0; i < reply->paused_count; i++)
+        cuts_add(app, CUT_PAUSE, &reply->paused[i]);
+    for (uint32_t i = 0; i < reply->resumed_count; i++)
+        cuts_write(app, &(struct cut){.kind = CUT_RESUME,
+                            .id = reply->resumed[i].session,
+                            .nets = {reply->resumed[i].nets[0], reply->resumed[i].nets[1]}});
     for (uint32_t i = 0; i < reply->ended_count; i++)
         cuts_add(app, CUT_SESSION, &reply->ended[i]);
     if (reply->cut_connection)

@@ -1,7 +1,8 @@
 /* cuts.h: what must drop at once, told to every loop: sessions that ended, agents' connections that
  * were replaced or revoked; and that an allow list changed, so that each asks for its own agents. A
  * notice is state plus a wake-up: a ring that each loop reads at its own pace; one that falls a
- * whole ring behind drops everything it relays, rather than miss a cut.
+ * whole ring behind drops everything it relays, rather than miss a cut. Pauses of sessions, and
+ * their ends, go the same way.
  */
 #ifndef HTTP_CUTS_H
 #define HTTP_CUTS_H
@@ -11,11 +12,19 @@
 
 #define CUTS_RING 4096
 
-enum cut_kind { CUT_SESSION, CUT_CONNECTION, CUT_RECHECK, CUT_EVERYTHING };
+enum cut_kind {
+    CUT_SESSION,
+    CUT_CONNECTION,
+    CUT_RECHECK,
+    CUT_EVERYTHING,
+    CUT_PAUSE,
+    CUT_RESUME,
+};
 
 struct cut {
     enum cut_kind kind;
     struct id id;
+    struct tag nets[2]; /* CUT_RESUME: sockets of other networks are cut */
 };
 
 struct cuts;

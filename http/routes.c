@@ -28,6 +28,7 @@ static const struct route routes[] = {
     {METHOD_POST,   "/api/auth/logout",   WHO_READER, SMALL, 0, NULL, logout_parse, NULL, NULL, logout_command, logout_reply},
     {METHOD_POST,   "/api/auth/register", WHO_ANYONE, SMALL, 0, NULL, register_parse, register_attempt, register_prove, register_conclude, register_reply},
     {METHOD_POST,   "/api/auth/password", ACTION_ME,  SMALL, 0, NULL, password_parse, password_attempt, password_prove, password_conclude, done_reply},
+    {METHOD_POST,   "/api/auth/reprove",  ACTION_ME,  SMALL, 0, NULL, reprove_parse, reprove_attempt, reprove_prove, reprove_conclude, reprove_reply},
     {METHOD_GET,    "/api/auth/me",       ACTION_ME,  0,     0, ONE,  NULL, NULL, NULL, NULL, me_reply},
 
     {METHOD_POST,   "/api/codes",          ACTION_CODE_ISSUE,  SMALL, 0, NULL, code_parse, NULL, NULL, code_issue, code_reply},

@@ -37,6 +37,13 @@ bool set_password_parse(struct walk *w);
 enum pace set_password_prove(struct walk *w);
 struct command *set_password_command(struct walk *w);
 
+/* routes_proof.c: the fresh proof */
+bool reprove_parse(struct walk *w);
+struct command *reprove_attempt(struct walk *w);
+enum pace reprove_prove(struct walk *w);
+struct command *reprove_conclude(struct walk *w);
+enum pace reprove_reply(struct walk *w);
+
 /* routes_list.c: the one way in which lists are paged */
 bool list_parse(struct walk *w);
 enum pace codes_reply(struct walk *w);

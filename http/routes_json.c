@@ -251,6 +251,8 @@ session_json_open(
     json_time(w, "ended", row->ended_us);
     json_some(w, "why", row->why);
     json_write_uint(w, "events", row->events);
+    if (row->state != SESSION_ENDED)
+        json_write_bool(w, "paused", row->paused);
     if (row->bytes_known) {
         json_write_object(w, "bytes");
         json_write_uint(w, "to_agent", row->to_agent_bytes);

@@ -89,7 +89,7 @@ family_opened(struct world *w, const struct event *ev)
     f->family = family;
     f->user = ev->actor.id;
     f->n = fields_u64(&ev->data, FIELD_TOKEN_N);
-    f->opened_us = f->refreshed_us = f->rotated_us = w->eff_us;
+    f->opened_us = f->refreshed_us = f->rotated_us = f->proved_us = w->eff_us;
     f->net = ev->actor.tags.net;
     f->end = (struct deadline){.kind = TIMER_FAMILY, .id = family};
     idmap_put(&w->accounts.families, family.b, f);
@@ -116,6 +116,18 @@ family_refreshed(struct world *w, const struct event *ev)
     f->prev_net = f->net;
     f->net = ev->actor.tags.net;
     family_timed(w, f);
+}
+
+static void
+proof_renewed(struct world *w, const struct event *ev)
+{
+    struct id family = fields_id(&ev->data, FIELD_FAMILY);
+    struct family *f = family_find(w, &family);
+
+    if (f == NULL)
+        world_stray(w);
+    else
+        f->proved_us = w->eff_us;
 }
 
 static void
@@ -411,6 +423,10 @@ accounts_fold(struct world *w, const struct event *ev)
     case EV_LOGIN_FAILED:
     case EV_PASSWORD_REFUSED:
     case EV_REGISTER_REFUSED: concluded(w, ev); return;
+    case EV_PROOF_RENEWED:
+        concluded(w, ev);
+        proof_renewed(w, ev);
+        return;
     case EV_PASSWORD_CHANGED:
         concluded(w, ev);
         password_changed(w, ev);

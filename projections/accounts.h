@@ -26,6 +26,7 @@ struct family {
     bool revoked;
     uint64_t n;
     int64_t opened_us, refreshed_us, rotated_us;
+    int64_t proved_us; /* the login, or a fresh proof */
     struct tag net, prev_net;
     struct deadline end; /* in world.reap */
 };

@@ -220,13 +220,14 @@ pack_family(struct digesting *d, const struct entry *e)
     const struct family *f = e->of;
     struct pack *p = &d->p;
 
-    pack_start(p, e, 9);
+    pack_start(p, e, 10);
     pack_id(p, &f->user);
     pack_bool(p, f->revoked);
     pack_u64(p, f->n);
     pack_us(p, f->opened_us);
     pack_us(p, f->refreshed_us);
     pack_us(p, f->rotated_us);
+    pack_us(p, f->proved_us);
     pack_tag(p, &f->net);
     pack_tag(p, &f->prev_net);
 }
@@ -268,7 +269,7 @@ pack_machine(struct digesting *d, const struct entry *e)
     const struct machine *m = e->of;
     struct pack *p = &d->p;
 
-    pack_start(p, e, 17);
+    pack_start(p, e, 19);
     pack_id(p, &m->added_by);
     pack_id(p, &m->code);
     pack_bool(p, m->guest);
@@ -285,6 +286,8 @@ pack_machine(struct digesting *d, const struct entry *e)
     pack_u64(p, m->live_sessions);
     pack_us(p, m->idle_since_us);
     pack_bool(p, m->served);
+    pack_tag(p, &m->nets[0]);
+    pack_tag(p, &m->nets[1]);
 }
 
 static void
@@ -319,13 +322,18 @@ pack_session(struct digesting *d, const struct entry *e)
     const struct session *s = e->of;
     struct pack *p = &d->p;
 
-    pack_start(p, e, 19);
+    pack_start(p, e, 24);
     pack_id(p, &s->owner);
     pack_id(p, &s->family);
     pack_id(p, &s->machine);
     pack_id(p, &s->agent_connection);
     pack_u64(p, s->state);
     pack_tag(p, &s->net);
+    pack_tag(p, &s->net_other);
+    pack_u64(p, s->net_ip);
+    pack_us(p, s->bound_us);
+    pack_tag(p, &s->suspect);
+    pack_bool(p, s->paused);
     pack_u64(p, s->requested_seq);
     pack_us(p, s->requested_us);
     pack_us(p, s->opened_us);

@@ -54,6 +54,7 @@ family_fact(const struct family *f, struct family_fact *out)
         .net = f->net,
         .prev_net = f->prev_net,
         .rotated_us = f->rotated_us,
+        .proved_us = f->proved_us,
     };
 }
 
@@ -70,6 +71,7 @@ facts_machine(const struct machine *m, struct machine_fact *out)
         .added_by = m->added_by,
         .code = m->code,
         .connection = m->connection,
+        .nets = {m->nets[0], m->nets[1]},
         .changed_seq = m->changed_seq,
         .allow_changed_seq = m->allow_changed_seq,
         .services = span_of(m->services.ptr, m->services.len),
@@ -90,6 +92,11 @@ facts_session(const struct session *s, struct session_fact *out)
         .machine = s->machine,
         .agent_connection = s->agent_connection,
         .net = s->net,
+        .net_other_ip = s->net_other,
+        .net_ip = s->net_ip,
+        .bound_us = s->bound_us,
+        .suspect = s->suspect,
+        .paused = s->paused,
         .requested_us = s->requested_us,
         .opened_us = s->opened_us,
         .active_us = s->active_us,
@@ -338,6 +345,8 @@ static const struct {
     {CMD_ATTACH, {RULE_REFRESH_NET}},
     {CMD_ATTEMPT_PASSWORD, {RULE_PASSWORD_USER}},
     {CMD_CONCLUDE_PASSWORD, {RULE_PASSWORD_USER}},
+    {CMD_ATTEMPT_REPROVE, {RULE_PASSWORD_USER}},
+    {CMD_CONCLUDE_REPROVE, {RULE_PASSWORD_USER}},
     {CMD_ATTEMPT_REGISTER, {RULE_REGISTER_NET, RULE_REGISTER_ALL}},
     {CMD_CONCLUDE_REGISTER, {RULE_REGISTER_NET, RULE_REGISTER_ALL}},
     {CMD_VALIDATE_CODE, {CODE_RULES}},
@@ -393,6 +402,7 @@ scope_of(const struct command *cmd)
     switch (cmd->kind) {
     case CMD_REFRESH_TOKEN:
     case CMD_LOGOUT:
+    case CMD_CONCLUDE_REPROVE: /* ends none: these are bound anew */
     case CMD_REVOKE_FAMILY: return SCOPE_FAMILY;
     case CMD_CONCLUDE_PASSWORD: return SCOPE_OTHERS;
     case CMD_SET_PASSWORD:
@@ -445,6 +455,53 @@ gather_ending(struct gathering *g)
             return;
         }
         facts_session(s, &g->out->ending[g->out->ending_count++]);
+    }
+}
+
+/* --- sessions that are bound elsewhere --- */
+
+/* The login that the caller speaks for, when what he brings is worth something. */
+static const struct id *
+speaking_family(const struct gathering *g)
+{
+    const struct facts *f = g->out;
+    const struct ticket_fact *t = &f->ticket;
+    const struct family *family = NULL;
+
+    switch (g->cmd->kind) {
+    case CMD_REFRESH_TOKEN:
+        if (f->refresh.mac_ok && f->family.found && f->refresh.n == f->family.n)
+            family = family_find(g->w, &f->family.family);
+        break;
+    case CMD_ATTACH:
+        if (t->mac_ok && t->kind == 1 && !t->used && g->eff_us < t->expires_us)
+            family = family_find(g->w, &t->family);
+        break;
+    default:
+        if (g->cmd->caller.kind == CALLER_TOKEN && f->caller_family.found &&
+            id_equal(&f->caller_family.user, &g->cmd->caller.user) &&
+            g->cmd->caller.token_n <= f->caller_family.n)
+            family = family_find(g->w, &g->cmd->caller.family);
+        break;
+    }
+    return family != NULL && family_live(g->w, family, g->eff_us) ? &family->family : NULL;
+}
+
+static void
+gather_straying(struct gathering *g)
+{
+    const struct tag *net = &g->out->tags.net;
+    const struct id *family = speaking_family(g);
+    const struct session *s;
+
+    if (family == NULL || tag_is_nil(net))
+        return;
+    for (s = session_of_family(g->w, family); s != NULL; s = s->kin) {
+        if (tag_equal(&s->net, net) || tag_equal(&s->net_other, net) || tag_is_nil(&s->net))
+            continue;
+        g->out->elsewhere = true;
+        if (!tag_equal(&s->suspect, net) && g->out->straying_count < STRAYING_MAX)
+            facts_session(s, &g->out->straying[g->out->straying_count++]);
     }
 }
 
@@ -514,6 +571,7 @@ facts_gather(const struct world *w, const struct proofs *proofs, const struct co
     gather_allow(&g);
     gather_limits(&g);
     gather_ending(&g);
+    gather_straying(&g);
     if (cmd->kind == CMD_ISSUE_CODE)
         gather_codes(&g);
     if (cmd->kind == CMD_TIME_PASSED)

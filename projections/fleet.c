@@ -264,6 +264,11 @@ agent_connected(struct world *w, const struct event *ev)
     }
     m->online = true;
     m->connection = fields_id(&ev->data, FIELD_CONNECTION);
+    switch (fields_u64(&ev->data, FIELD_IP_VERSION)) {
+    case 4: m->nets[0] = ev->actor.tags.net; break;
+    case 6: m->nets[1] = ev->actor.tags.net; break;
+    default: break; /* of an older build */
+    }
     kept_field(&m->services, ev, FIELD_SERVICES);
     ownership_retime(w, &m->machine);
 }

@@ -33,6 +33,7 @@ struct machine {
     bool guest, bound, online;
     uint8_t device_key[32];
     struct id connection; /* while online */
+    struct tag nets[2];   /* where its agent came from last, by IPv4 and by IPv6 */
     uint64_t changed_seq, allow_changed_seq;
     struct kept services, labels; /* canonical arrays of str */
     struct cidr_list *allow;      /* NULL: not restricted */

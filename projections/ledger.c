@@ -34,6 +34,8 @@ struct ledger {
     uint8_t nonces[SEALED_MAX][SEAL_NONCE_BYTES];
     struct facts facts;
     struct decision decision;
+    uint32_t paused_count; /* by this step, before what was asked for was decided */
+    struct id paused[STRAYING_MAX];
 };
 
 struct ledger *
@@ -240,7 +242,8 @@ ledger_find_verifier(struct ledger *l, const struct command *cmd)
 {
     struct reply *reply = &l->decision.reply;
 
-    if (cmd->kind != CMD_ATTEMPT_LOGIN && cmd->kind != CMD_ATTEMPT_PASSWORD)
+    if (cmd->kind != CMD_ATTEMPT_LOGIN && cmd->kind != CMD_ATTEMPT_PASSWORD &&
+        cmd->kind != CMD_ATTEMPT_REPROVE)
         return;
     reply->verifier_found =
         !id_is_nil(&reply->user) &&
@@ -249,8 +252,9 @@ ledger_find_verifier(struct ledger *l, const struct command *cmd)
         memcpy(reply->verifier, l->dummy_verifier, sizeof(reply->verifier));
 }
 
+/* asked_seq: the first event of what was asked for; events before it told of straying sessions. */
 static struct verdict *
-ledger_verdict(struct ledger *l, uint64_t first_seq, const struct moment *now)
+ledger_verdict(struct ledger *l, uint64_t first_seq, uint64_t asked_seq, const struct moment *now)
 {
     struct verdict *v = calloc(1, sizeof(*v));
     struct decision *d = &l->decision;
@@ -267,7 +271,9 @@ ledger_verdict(struct ledger *l, uint64_t first_seq, const struct moment *now)
     v->event_count = (uint32_t)(l->next_seq - first_seq);
     v->eff_us = now->eff_us;
     if (d->draft_count > 0)
-        d->reply.attempt = first_seq;
+        d->reply.attempt = asked_seq;
+    d->reply.paused_count = l->paused_count;
+    memcpy(d->reply.paused, l->paused, sizeof(l->paused));
     v->reply = d->reply;
     sodium_memzero(&d->reply, sizeof(d->reply));
     return v;
@@ -297,12 +303,37 @@ ledger_take_secrets(struct ledger *l)
     }
 }
 
+static void
+ledger_append_drafts(struct ledger *l, const struct moment *now, struct entropy *entropy)
+{
+    for (uint32_t i = 0; i < l->decision.draft_count; i++) {
+        ledger_append(l, &l->decision.drafts[i], now, entropy);
+        if (l->decision.drafts[i].type == EV_REFUSALS_COUNTED)
+            refusals_reset(&l->refusals);
+    }
+}
+
+/* A login that is used from elsewhere: told, and folded, before what it asks for is decided. */
+static void
+ledger_watch(struct ledger *l, const struct command *cmd, const struct proofs *proofs,
+    const struct moment *now, struct entropy *entropy)
+{
+    l->paused_count = 0;
+    if (l->facts.straying_count == 0)
+        return;
+    decide_straying(cmd, &l->facts, &l->decision);
+    ledger_append_drafts(l, now, entropy);
+    l->paused_count = l->decision.reply.paused_count;
+    memcpy(l->paused, l->decision.reply.paused, sizeof(l->paused));
+    facts_gather(l->world, proofs, cmd, now, &l->facts);
+}
+
 struct verdict *
 ledger_step(
     struct ledger *l, const struct command *cmd, const struct moment *now, const uint8_t seed[32])
 {
     struct decision *d = &l->decision;
-    uint64_t first_seq = l->next_seq;
+    uint64_t first_seq = l->next_seq, asked_seq;
     struct entropy entropy;
     struct proofs proofs;
 
@@ -313,20 +344,18 @@ ledger_step(
     if (cmd->kind == CMD_TIME_PASSED)
         ledger_offer_refusals(l, now, &proofs);
     facts_gather(l->world, &proofs, cmd, now, &l->facts);
+    ledger_watch(l, cmd, &proofs, now, &entropy);
+    asked_seq = l->next_seq;
     ledger_decide(l, cmd, now, &entropy);
     ledger_take_secrets(l);
-    for (uint32_t i = 0; i < d->draft_count; i++) {
-        ledger_append(l, &d->drafts[i], now, &entropy);
-        if (d->drafts[i].type == EV_REFUSALS_COUNTED)
-            refusals_reset(&l->refusals);
-    }
+    ledger_append_drafts(l, now, &entropy);
     if (d->count_refusal)
         refusals_count(&l->refusals, &l->facts.tags.net, d->refusal, now->eff_us);
     if (d->refusal == REFUSE_NONE) {
         ledger_make_tokens(l, cmd, now);
         ledger_find_verifier(l, cmd);
     }
-    return ledger_verdict(l, first_seq, now);
+    return ledger_verdict(l, first_seq, asked_seq, now);
 }
 
 void

@@ -41,6 +41,7 @@ account_meant(const struct command *cmd, const struct proofs *proofs)
         m.user = &cmd->authorize.target_user;
         break;
     case CMD_CONCLUDE_PASSWORD: m.attempt = &cmd->conclude_password.attempt; break;
+    case CMD_CONCLUDE_REPROVE: m.attempt = &cmd->conclude_reprove.attempt; break;
     case CMD_SET_PASSWORD: m.user = &cmd->set_password.user; break;
     case CMD_REVOKE_INVITE: m.invite = &cmd->revoke_invite.invite; break;
     case CMD_ATTEMPT_REGISTER:

@@ -11,6 +11,7 @@ ownership_init(struct ownership *o)
     idmap_init(&o->sessions);
     idmap_init(&o->channels);
     idmap_init(&o->tickets);
+    idmap_init(&o->by_family);
 }
 
 void
@@ -19,12 +20,19 @@ ownership_fini(struct ownership *o)
     idmap_fini_all(&o->sessions);
     idmap_fini_all(&o->channels);
     idmap_fini_all(&o->tickets);
+    idmap_fini(&o->by_family);
 }
 
 struct session *
 session_find(const struct world *w, const struct id *session)
 {
     return idmap_find(&w->ownership.sessions, session->b);
+}
+
+struct session *
+session_of_family(const struct world *w, const struct id *family)
+{
+    return idmap_find(&w->ownership.by_family, family->b);
 }
 
 struct channel *
@@ -321,6 +329,78 @@ session_detached(struct world *w, const struct event *ev)
 /* --- sessions --- */
 
 static void
+kin_join(struct ownership *o, struct session *s)
+{
+    if (!id_is_nil(&s->family))
+        s->kin = idmap_put(&o->by_family, s->family.b, s);
+}
+
+static void
+kin_leave(struct ownership *o, struct session *s)
+{
+    struct session *first = idmap_find(&o->by_family, s->family.b), **at = &first;
+
+    if (id_is_nil(&s->family))
+        return;
+    while (*at != s)
+        at = &(*at)->kin;
+    *at = s->kin;
+    s->kin = NULL;
+    if (first == NULL)
+        idmap_drop(&o->by_family, s->family.b);
+    else
+        idmap_put(&o->by_family, s->family.b, first);
+}
+
+static void
+bind(struct world *w, struct session *s, const struct event *ev)
+{
+    s->net = ev->actor.tags.net;
+    s->net_other = (struct tag){{0}};
+    s->net_ip = (unsigned)fields_u64(&ev->data, FIELD_IP_VERSION) & 7;
+    s->bound_us = w->eff_us;
+    s->suspect = (struct tag){{0}};
+    s->paused = false;
+}
+
+/* The second network, of the other IP version. */
+static void
+session_bound(struct world *w, struct session *s, const struct event *ev)
+{
+    if (s->state == SESSION_ENDED || !tag_is_nil(&s->net_other))
+        world_stray(w);
+    else
+        s->net_other = ev->actor.tags.net;
+}
+
+static void
+session_suspected(struct world *w, struct session *s, const struct event *ev)
+{
+    if (s->state == SESSION_ENDED) {
+        world_stray(w);
+        return;
+    }
+    s->suspect = ev->actor.tags.net;
+    s->paused |= span_is(fields_span(&ev->data, FIELD_NET_MODE), "pause");
+}
+
+/* A proof from where it is bound already leaves the networks as they are. */
+static void
+session_reproved(struct world *w, struct session *s, const struct event *ev)
+{
+    const struct tag *net = &ev->actor.tags.net;
+
+    if (s->state == SESSION_ENDED) {
+        world_stray(w);
+        return;
+    }
+    if (!tag_equal(&s->net, net) && !tag_equal(&s->net_other, net))
+        bind(w, s, ev);
+    s->suspect = (struct tag){{0}};
+    s->paused = false;
+}
+
+static void
 session_requested(struct world *w, const struct event *ev)
 {
     struct ownership *o = &w->ownership;
@@ -342,7 +422,7 @@ session_requested(struct world *w, const struct event *ev)
     if (m != NULL)
         s->agent_connection = m->connection;
     s->state = SESSION_REQUESTED;
-    s->net = ev->actor.tags.net;
+    bind(w, s, ev);
     s->requested_seq = ev->seq;
     s->requested_us = w->eff_us;
     s->timer = (struct deadline){.kind = TIMER_SESSION, .id = s->session};
@@ -351,6 +431,7 @@ session_requested(struct world *w, const struct event *ev)
     *(o->newest != NULL ? &o->newest->newer : &o->oldest) = s;
     o->newest = s;
     o->live++;
+    kin_join(o, s);
     fleet_session_began(w, &s->machine);
     session_retime(w, s);
 }
@@ -368,8 +449,11 @@ session_opened(struct world *w, struct session *s, const struct event *ev)
     s->state = SESSION_OPEN;
     s->opened_us = s->active_us = w->eff_us;
     s->expires_us = earlier(expires, world_after(w->eff_us, w->policy.session_s));
+    s->bound_us = w->eff_us;
     if (ev->actor.kind == ACTOR_USER && id_equal(&ev->actor.id, &s->owner)) {
+        kin_leave(&w->ownership, s);
         s->family = ev->actor.family;
+        kin_join(&w->ownership, s);
         s->net = ev->actor.tags.net;
     }
     if (m != NULL)
@@ -388,6 +472,7 @@ session_over(struct world *w, struct session *s)
     *(s->newer != NULL ? &s->newer->older : &o->newest) = s->older;
     s->older = s->newer = NULL;
     o->live--;
+    kin_leave(o, s);
     s->state = SESSION_ENDED;
     s->ended_us = w->eff_us;
     timers_off(&w->due, &s->timer);
@@ -424,7 +509,7 @@ ownership_fold(struct world *w, const struct event *ev)
 {
     struct session *s;
 
-    if (ev->type < EV_SESSION_REQUESTED || ev->type > EV_SESSION_ENDED)
+    if (ev->type < EV_SESSION_REQUESTED || ev->type > EV_SESSION_BOUND)
         return; /* another part's business */
     ticket_use(w, ev);
     if (ev->type == EV_SESSION_REQUESTED)
@@ -448,6 +533,9 @@ ownership_fold(struct world *w, const struct event *ev)
     case EV_CHANNEL_CLOSED:
     case EV_CHANNEL_ATTESTED: channel_fold(w, s, ev); return;
     case EV_SESSION_ENDED: session_ended(w, s); return;
+    case EV_SESSION_BOUND: session_bound(w, s, ev); return;
+    case EV_SESSION_SUSPECTED: session_suspected(w, s, ev); return;
+    case EV_SESSION_REPROVED: session_reproved(w, s, ev); return;
     default: return; /* requested, denied, refused, noted: only counted */
     }
 }

@@ -27,7 +27,11 @@ struct channel {
 struct session {
     struct id session, owner, family, machine, agent_connection;
     enum session_state state;
-    struct tag net;
+    struct tag net, net_other; /* bound to, one per IP version; net_other nil: not learned */
+    unsigned net_ip;           /* IP version of net; 0: not told */
+    int64_t bound_us;
+    struct tag suspect; /* the last foreign network that was told */
+    bool paused;        /* until a fresh proof */
     uint64_t requested_seq;
     int64_t requested_us, opened_us, expires_us, ended_us;
     bool left_open;    /* by a server that is gone: it is to end as server_restart */
@@ -38,6 +42,7 @@ struct session {
     uint64_t channels_total, to_agent_bytes, to_technician_bytes;
     struct channel *channels;
     struct session *older, *newer; /* live ones, in order of request */
+    struct session *kin;           /* the next live one of the same login */
     struct deadline timer;         /* live: in world.due; ended: in world.reap */
 };
 
@@ -49,6 +54,7 @@ struct used_ticket {
 
 struct ownership {
     struct idmap sessions, channels, tickets;
+    struct idmap by_family; /* the first live session of a login; its kin follow */
     struct session *oldest, *newest;
     uint32_t live;
     struct used_ticket *ticket_oldest, *ticket_newest;
@@ -69,6 +75,8 @@ void ownership_restart(struct world *w);
 void ownership_touch(struct world *w, const struct id *session, int64_t eff_us);
 
 struct session *session_find(const struct world *w, const struct id *session);
+/* The first live session of a login; NULL: none. */
+struct session *session_of_family(const struct world *w, const struct id *family);
 struct channel *channel_find(const struct world *w, const struct id *channel);
 /* Not past its linger. */
 bool session_known(const struct session *s, int64_t eff_us);

@@ -77,6 +77,7 @@ struct session_row {
     int64_t requested_us, opened_us, ended_us, expires_us;
     uint64_t to_agent_bytes, to_technician_bytes, channels; /* bytes: of closed channels */
     uint32_t state;                                         /* enum session_state of core/facts.h */
+    bool paused;      /* used from another network: until a fresh proof */
     bool bytes_known; /* false: left open by a server that was killed */
     char why[32], consent_mode[16], reason[TEXT_ROW_BYTES];
     char owner_name[NAME_BYTES], machine_name[NAME_BYTES]; /* as they are called now */

@@ -293,7 +293,7 @@ key_revoked(struct folding *f)
 
     if (id_is_nil(&id))
         return;
-    if (fold_row(f, TABLE_KEYS, &id, &key)) {
+    if (fold_row(f, TABLE_KEYS, &id, &key) && key.state != KEY_REVOKED) {
         machine = key.machine;
         key.state = KEY_REVOKED;
         fold_put(f, TABLE_KEYS, &key);

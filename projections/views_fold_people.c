@@ -1,4 +1,5 @@
 /* views_fold_people.c: users, invitations, logins (families of tokens). Projector's thread. */
+#include "core/facts.h"
 #include "projections/views_fold.h"
 
 /* --- logins --- */
@@ -13,6 +14,15 @@ live_key(const struct family_row *row)
     key_id(&key, &row->user);
     key_bytes(&key, position.b, sizeof(position.b));
     return key;
+}
+
+/* What is no role of ours gives no rights: the same as none. */
+static uint32_t
+event_role(const struct folding *f)
+{
+    uint64_t role = fields_u64(&f->ev->data, FIELD_ROLE);
+
+    return role > ROLE_AUDITOR ? ROLE_NONE : (uint32_t)role;
 }
 
 static void
@@ -180,7 +190,7 @@ user_registered(struct folding *f)
         .user = f->ev->subject.user,
         .changed_seq = f->ev->seq,
         .added_us = f->now_us,
-        .role = (uint32_t)fields_u64(&f->ev->data, FIELD_ROLE),
+        .role = event_role(f),
     };
     struct span there;
     struct key name;
@@ -254,7 +264,7 @@ user_changed(struct folding *f)
     switch (f->ev->type) {
     case EV_USER_CHANGED:
         if (fields_find(&f->ev->data, FIELD_ROLE) != NULL)
-            row.role = (uint32_t)fields_u64(&f->ev->data, FIELD_ROLE);
+            row.role = event_role(f);
         fold_personal_text(f, FIELD_DISPLAY_NAME, row.display, sizeof(row.display));
         if (row.role != was)
             families_end(f, &row.user, "role_changed", NULL);
@@ -279,7 +289,7 @@ invite_issued(struct folding *f)
         .issued_us = f->now_us,
         .expires_us = fold_time(f, FIELD_EXPIRES_US),
         .state = INVITE_LIVE,
-        .role = (uint32_t)fields_u64(&f->ev->data, FIELD_ROLE),
+        .role = event_role(f),
     };
 
     (void)fold_add(f, TABLE_INVITES, &row);

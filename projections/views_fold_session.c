@@ -153,6 +153,7 @@ session_over(struct folding *f, struct session_row *s, struct span why)
     struct key pending = pending_key(&s->session);
 
     s->state = SESSION_ENDED;
+    s->paused = false;
     s->ended_us = f->now_us;
     row_put_text(s->why, sizeof(s->why), why);
     fold_unset(f, TABLE_LOOKUP, &pending);
@@ -225,6 +226,10 @@ session_fold(struct folding *f, struct session_row *s)
     case EV_CHANNEL_CLOSED: channel_closed(f, s); return;
     case EV_CHANNEL_ATTESTED: channel_attested(f, s); return;
     case EV_SESSION_ENDED: session_ended(f, s); return;
+    case EV_SESSION_SUSPECTED:
+        s->paused |= span_is(fields_span(&f->ev->data, FIELD_NET_MODE), "pause");
+        return;
+    case EV_SESSION_REPROVED: s->paused = false; return;
     default: return; /* refused, noted ...: only counted */
     }
 }
@@ -236,7 +241,7 @@ views_fold_sessions(struct folding *f)
 
     if (f->ev->type == EV_SERVER_STARTED || f->ev->type == EV_SERVER_STOPPED)
         requests_clear(f);
-    if (f->ev->type < EV_SESSION_REQUESTED || f->ev->type > EV_SESSION_ENDED)
+    if (f->ev->type < EV_SESSION_REQUESTED || f->ev->type > EV_SESSION_BOUND)
         return; /* another part's business */
     if (f->ev->type == EV_SESSION_REQUESTED) {
         session_requested(f);

@@ -126,6 +126,7 @@ static const struct column session_columns[] = {
     COLUMN(U64, session_row, to_technician_bytes),
     COLUMN(U64, session_row, channels),
     COLUMN(U32, session_row, state),
+    COLUMN(BOOL, session_row, paused),
     COLUMN(BOOL, session_row, bytes_known),
     COLUMN(TEXT, session_row, why),
     COLUMN(TEXT, session_row, consent_mode),

@@ -73,7 +73,10 @@ strings(const char *list)
 static inline void
 caller_address(void)
 {
+    static const uint8_t address[16] = {[10] = 0xff, [11] = 0xff, 192, 0, 2, 1};
+
     C.caller.has_address = true;
+    memcpy(C.caller.address, address, sizeof(address));
     C.caller.address_text = span_str("192.0.2.1");
     C.caller.user_agent = span_str("ua");
     F.tags.addr = tag_of('A');

@@ -134,8 +134,9 @@ given_hello(enum credential credential)
 #define SOFTWARE " services=[shell] os=linux agent_version=0.1"
 #define CONNECTED(machine, credential, guest, more)                                                \
     "agent.connected by agent id:" machine " @N on machine:" machine                               \
-    ", cosigned=hello connection=y credential=" credential " guest=" guest more SOFTWARE           \
-    " | machine of:" machine " machine_name=web1 host_name=web1.local statement_salt=S "           \
+    ", cosigned=hello connection=y ip_version=4 credential=" credential                            \
+    " guest=" guest more SOFTWARE " | machine of:" machine                                         \
+    " machine_name=web1 host_name=web1.local statement_salt=S "                                    \
     "statement_personal=3 bytes address=192.0.2.1 user_agent=ua\n"
 
 static void

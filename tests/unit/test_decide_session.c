@@ -20,7 +20,7 @@ given_request(void)
 }
 
 #define REQUESTED                                                                                  \
-    "session.requested" BY_USER " session:new1 machine:m user:u, n=0" SEALED                       \
+    "session.requested" BY_USER " session:new1 machine:m user:u, n=0 ip_version=4" SEALED          \
     " | machine of:m reason_text=disk full (policy)\n"
 
 static void
@@ -42,7 +42,8 @@ requests(void **state)
                   "guest requested nonce\n");
     C.open_session.reason = (struct span){0};
     expect("without a reason",
-        "session.requested" BY_USER " session:new1 machine:m user:u, n=0" SEALED " (policy)\n"
+        "session.requested" BY_USER " session:new1 machine:m user:u, n=0 ip_version=4" SEALED
+        " (policy)\n"
         "reply id:new1 user:u machine:m session:new1 connection:x expires:+120s asks guest "
         "requested nonce\n");
 }

@@ -38,6 +38,7 @@ static const struct command_row rows[] = {
     {"audit", audit_main, "the log: events, tail, timeline, verify"},
     {"key", key_main, "signing keys: rotate; jwt: the secret of access tokens"},
     {"policy", verbs_main, "the numbers that decide: show, set"},
+    {"reprove", verbs_main, "prove once more that it is you, after a change of network"},
     {"clock", verbs_main, "accept the wall clock after it was stepped"},
     {"status", verbs_main, "what the server on this machine is doing"},
 };

@@ -73,8 +73,9 @@ static const struct column session_list[] = {{"ID", "id", COLUMN_TEXT},
 static const struct column session_one[] = {{"id", "id", COLUMN_TEXT},
     {"state", "state", COLUMN_TEXT}, {"machine", "machine.name", COLUMN_TEXT},
     {"owner", "owner.name", COLUMN_TEXT}, {"reason", "reason", COLUMN_TEXT},
-    {"consent", "consent_mode", COLUMN_TEXT}, {"requested", "requested", COLUMN_TIME},
-    {"opened", "opened", COLUMN_TIME}, {"ended", "ended", COLUMN_TIME}, {"why", "why", COLUMN_TEXT},
+    {"consent", "consent_mode", COLUMN_TEXT}, {"paused", "paused", COLUMN_YES},
+    {"requested", "requested", COLUMN_TIME}, {"opened", "opened", COLUMN_TIME},
+    {"ended", "ended", COLUMN_TIME}, {"why", "why", COLUMN_TEXT},
     {"to agent", "bytes.to_agent", COLUMN_INT},
     {"to technician", "bytes.to_technician", COLUMN_INT}, {"events", "events", COLUMN_INT}, {0}};
 static const struct column user_list[] = {{"ID", "id", COLUMN_TEXT}, {"NAME", "name", COLUMN_TEXT},
@@ -104,6 +105,7 @@ static const struct column status_one[] = {{"version", "version", COLUMN_TEXT},
 static const struct column policy_list[] = {{"NAME", "name", COLUMN_TEXT},
     {"VALUE", "value", COLUMN_TEXT}, {"DEFAULT", "default", COLUMN_TEXT},
     {"CHANGED", "changed", COLUMN_YES}, {"RANGE", "range", COLUMN_TEXT}, {0}};
+static const struct column reproved_one[] = {{"resumed", "resumed", COLUMN_LIST}, {0}};
 static const struct column allow_one[] = {{"allow", "allow", COLUMN_LIST}, {0}};
 
 #define PATH(name)                                                                                 \
@@ -171,6 +173,8 @@ static const struct verb verbs[] = {
     {"policy", "show", "", "the numbers in force; N/S is N in S seconds", "GET", "/api/policy", false, false, false, {{0}}, policy_list},
     {"policy", "set", "NAME=VALUE ... --state-dir DIR", "adopt other numbers, all at once; told in the log", "PATCH", "/admin/policy", true, false, false,
         {{ARG_REST, NULL, "set", true}}, policy_list},
+    {"reprove", "", "--password-file FILE", "prove once more that it is you: paused sessions go on", "POST", "/api/auth/reprove", false, false, true,
+        {{ARG_SECRET, "--password-file", "password", true}}, reproved_one},
     {"clock", "accept", "--state-dir DIR", "vouch for the wall clock after clock.stepped", "POST", "/admin/clock/accept", true, false, false, {{0}}, NULL},
     {"status", "", "--state-dir DIR", "what the server on this machine is doing", "GET", "/admin/status", true, false, true, {{0}}, status_one},
 };
