@@ -8,32 +8,33 @@
 typedef void (*decide_fn)(
     const struct command *, const struct facts *, struct entropy *, struct decision *);
 
-/* Which file knows, and when it is still asked by callers from outside. STOPPING: a stopping server
- * takes nothing new, but lets what is open end. UNSURE: until an admin has vouched for the clock,
- * nobody knows what has expired, so nothing new is granted; what ends, revokes or reads goes on,
- * and people may log in for that. */
-enum { STOPPING = 1, UNSURE = 2, ALWAYS = STOPPING | UNSURE };
+/* Which file knows, and when it is still asked by callers from outside. What ends, revokes or reads
+ * always is; what was begun is concluded; and people may log in for that.
+ * STOPPING: a stopping server takes nothing new.
+ * UNSURE: until an admin has vouched for the clock, nobody knows what has expired.
+ * LOW: the disk is nearly full, and what is left is kept for the end of what is open. */
+enum { STOPPING = 1, UNSURE = 2, LOW = 4, ALWAYS = STOPPING | UNSURE | LOW };
 
 static const struct command_row {
     decide_fn decide;
     unsigned taken; /* also while ... */
 } command_rows[CMD_COUNT] = {
-    [CMD_ATTEMPT_LOGIN] = {decide_account, UNSURE},
-    [CMD_CONCLUDE_LOGIN] = {decide_account, UNSURE},
-    [CMD_REFRESH_TOKEN] = {decide_account, 0},
+    [CMD_ATTEMPT_LOGIN] = {decide_account, UNSURE | LOW},
+    [CMD_CONCLUDE_LOGIN] = {decide_account, UNSURE | LOW},
+    [CMD_REFRESH_TOKEN] = {decide_account, LOW},
     [CMD_LOGOUT] = {decide_account, ALWAYS},
     [CMD_REVOKE_FAMILY] = {decide_account, ALWAYS},
     [CMD_REJECT_TOKEN] = {decide_account, ALWAYS},
     [CMD_AUTHORIZE] = {decide_account, ALWAYS},
     [CMD_ATTEMPT_PASSWORD] = {decide_account, 0},
-    [CMD_CONCLUDE_PASSWORD] = {decide_account, UNSURE},
-    [CMD_ATTEMPT_REPROVE] = {decide_proof, 0},
-    [CMD_CONCLUDE_REPROVE] = {decide_proof, UNSURE},
+    [CMD_CONCLUDE_PASSWORD] = {decide_account, UNSURE | LOW},
+    [CMD_ATTEMPT_REPROVE] = {decide_proof, LOW},
+    [CMD_CONCLUDE_REPROVE] = {decide_proof, UNSURE | LOW},
     [CMD_SET_PASSWORD] = {decide_account, 0},
     [CMD_ISSUE_INVITE] = {decide_people, 0},
     [CMD_REVOKE_INVITE] = {decide_people, ALWAYS},
     [CMD_ATTEMPT_REGISTER] = {decide_people, 0},
-    [CMD_CONCLUDE_REGISTER] = {decide_people, UNSURE},
+    [CMD_CONCLUDE_REGISTER] = {decide_people, UNSURE | LOW},
     [CMD_ADD_USER] = {decide_people, 0},
     [CMD_CHANGE_USER] = {decide_people, ALWAYS},
     [CMD_ISSUE_CODE] = {decide_machine, 0},
@@ -50,10 +51,10 @@ static const struct command_row {
     [CMD_AGENT_GONE] = {decide_agent, ALWAYS},
     [CMD_RECHECK_AGENT] = {decide_agent, ALWAYS},
     [CMD_OPEN_SESSION] = {decide_session, 0},
-    [CMD_ANSWER_CONSENT] = {decide_session, UNSURE},
+    [CMD_ANSWER_CONSENT] = {decide_session, UNSURE | LOW},
     [CMD_ISSUE_TICKET] = {decide_session, 0},
     [CMD_ATTACH] = {decide_channel, 0},
-    [CMD_OPEN_CHANNEL] = {decide_channel, UNSURE},
+    [CMD_OPEN_CHANNEL] = {decide_channel, UNSURE | LOW},
     [CMD_CLOSE_CHANNEL] = {decide_channel, ALWAYS},
     [CMD_ATTEST_CHANNEL] = {decide_channel, ALWAYS},
     [CMD_DETACH] = {decide_channel, ALWAYS},
@@ -91,29 +92,41 @@ decision_reset(struct decision *out)
     out->secret_count = 0;
 }
 
+/* Refusals of the server itself, before anything is decided: no event, but counted. Who is on the
+ * server's machine is there to repair it. */
+static bool
+taken(const struct command *cmd, const struct facts *facts, const struct command_row *row,
+    struct decision *out)
+{
+    if (cmd->caller.kind == CALLER_SERVER || cmd->caller.kind == CALLER_CLI)
+        return true;
+    if (facts->stopping && (row->taken & STOPPING) == 0) {
+        decision_refuse(out, REFUSE_STOPPING, NULL, NULL);
+        return false;
+    }
+    if (facts->clock_unsure && (row->taken & UNSURE) == 0)
+        decision_refuse(
+            out, REFUSE_CLOCK_UNSURE, NULL, "An admin must run: gatehouse clock accept");
+    else if (facts->low_space && (row->taken & LOW) == 0)
+        decision_refuse(out, REFUSE_LOW_SPACE, NULL, "An admin must make room on the disk.");
+    else
+        return true;
+    out->count_refusal = true;
+    return false;
+}
+
 void
 decide(const struct command *cmd, const struct facts *facts, struct entropy *entropy,
     struct decision *out)
 {
     const struct command_row *row;
-    bool outside;
 
     INVARIANT(cmd->kind > CMD_NONE && cmd->kind < CMD_COUNT);
     row = &command_rows[cmd->kind];
     INVARIANT(row->decide != NULL);
     decision_reset(out);
-    outside = cmd->caller.kind != CALLER_SERVER && cmd->caller.kind != CALLER_CLI;
-    if (outside && facts->stopping && (row->taken & STOPPING) == 0) {
-        decision_refuse(out, REFUSE_STOPPING, NULL, NULL);
-        return;
-    }
-    if (outside && facts->clock_unsure && (row->taken & UNSURE) == 0) {
-        decision_refuse(
-            out, REFUSE_CLOCK_UNSURE, NULL, "An admin must run: gatehouse clock accept");
-        out->count_refusal = true;
-        return;
-    }
-    row->decide(cmd, facts, entropy, out);
+    if (taken(cmd, facts, row, out))
+        row->decide(cmd, facts, entropy, out);
 }
 
 void

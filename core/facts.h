@@ -159,7 +159,8 @@ struct facts {
     bool clock_unsure;  /* the server started with a wall clock that cannot be, not accepted yet */
     bool clock_stepped; /* ... or it ran away since */
     bool stopping;
-    bool log_empty;                   /* no event yet */
+    bool low_space; /* below the mark: a fact of the machine, not of the log; grants nothing */
+    bool log_empty; /* no event yet */
     struct account_fact caller;       /* the token's user */
     struct family_fact caller_family; /* the token's own */
     struct family_fact family;        /* the one meant; the token's own where no other is */

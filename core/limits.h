@@ -91,6 +91,10 @@
 #define SESSION_LINGER_S 600   /* an ended session still answers "ended" */
 #define CHANNEL_LINGER_S 120   /* a channel not opened, or closed and not attested yet */
 
+/* room: what is left of the disk, or of the log's map */
+#define LOW_SPACE_BYTES (256 * 1024 * 1024ULL) /* below: nothing new; kept for logins and ends */
+#define READERS_CHECK_S 60 /* readers of the log whose process died */
+
 /* agents: statements, control messages, channels */
 #define STATEMENT_SERVICES_BYTES_MAX 1024 /* the encoded list in a hello */
 #define STATEMENT_VERSION_BYTES_MAX  64

@@ -40,7 +40,8 @@
     X(STOPPING, "stopping", 503, "The server is stopping")                                         \
     X(KEY_ROTATING, "key_rotating", 409, "A key rotation is under way")                            \
     X(REPROVE_NEEDED, "reprove_needed", 403, "Prove once more that it is you")                     \
-    X(OTHER_NETWORK, "other_network", 403, "Your session is bound to another network")
+    X(OTHER_NETWORK, "other_network", 403, "Your session is bound to another network")             \
+    X(LOW_SPACE, "low_space", 503, "The disk is nearly full; the server takes nothing new")
 
 enum refusal {
 #define X(name, code, status, title) REFUSE_##name,

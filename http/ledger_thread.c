@@ -24,7 +24,7 @@ struct ledger_thread {
     struct id touched[TOUCHES_MAX];
     atomic_uint_fast64_t durable;
     atomic_int_fast64_t eff_offset_us; /* eff = BOOTTIME + offset */
-    atomic_bool clock_unsure;
+    atomic_bool clock_unsure, low_space;
     /* ledger thread only */
     struct ledger *ledger;
     struct eff_clock clock;
@@ -63,6 +63,18 @@ bool
 ledger_thread_clock_unsure(const struct ledger_thread *t)
 {
     return atomic_load(&t->clock_unsure);
+}
+
+void
+ledger_thread_set_low_space(struct ledger_thread *t, bool low)
+{
+    atomic_store(&t->low_space, low);
+}
+
+bool
+ledger_thread_low_space(const struct ledger_thread *t)
+{
+    return atomic_load(&t->low_space);
 }
 
 static void
@@ -139,6 +151,7 @@ thread_step(struct ledger_thread *t, struct command *cmd, const struct moment *n
         entropy_init(&t->seeds, seed);
     }
     entropy_bytes(&t->seeds, seed, sizeof(seed));
+    ledger_low_space(t->ledger, atomic_load(&t->low_space));
     verdict = ledger_step(t->ledger, cmd, now, seed);
     if (cmd->kind == CMD_ACCEPT_CLOCK && verdict->event_count > 0) {
         clock_accept(&t->clock, now->wall_us);

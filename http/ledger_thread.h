@@ -41,6 +41,10 @@ int64_t ledger_thread_eff_us(const struct ledger_thread *t);
 
 bool ledger_thread_clock_unsure(const struct ledger_thread *t);
 
+/* Any thread: whether the disk is nearly full, so that new work is refused. */
+void ledger_thread_set_low_space(struct ledger_thread *t, bool low);
+bool ledger_thread_low_space(const struct ledger_thread *t);
+
 /* A payload byte came from the technician: kept for the idle limit, outside the log. Any thread;
  * never blocks; a full table of notices only delays. */
 void ledger_thread_touch(struct ledger_thread *t, const struct id *session);

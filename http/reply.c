@@ -126,7 +126,7 @@ refusal_retry(enum refusal refusal)
 {
     if (refusal_row(refusal)->status != 503)
         return NULL;
-    return refusal == REFUSE_CLOCK_UNSURE ? RETRY_BY_HAND_S : "1";
+    return refusal == REFUSE_CLOCK_UNSURE || refusal == REFUSE_LOW_SPACE ? RETRY_BY_HAND_S : "1";
 }
 
 void

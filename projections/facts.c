@@ -522,6 +522,7 @@ gather_server(struct gathering *g, const struct moment *now)
     out->clock_unsure = w->clock_unsure;
     out->clock_stepped = w->clock_stepped;
     out->stopping = g->proofs->stopping;
+    out->low_space = g->proofs->low_space;
     out->log_empty = w->size == 0;
     out->key_epoch = w->key_epoch;
     out->log_epoch = w->log_epoch;

@@ -25,7 +25,8 @@ struct proofs {
     /* CMD_TIME_PASSED: refusals to be written now, as a canonical array; empty: none due */
     struct span refusal_rows;
     uint64_t refusals_total;
-    bool stopping; /* the ledger takes nothing new */
+    bool stopping;  /* the ledger takes nothing new */
+    bool low_space; /* the same, for the disk is nearly full */
 };
 
 /* Fills *out whole. It borrows from the world (policy, services) and from proofs (refusal_rows):

@@ -22,7 +22,7 @@ struct ledger {
     uint64_t next_seq;
     struct hash prev;
     uint32_t key_epoch;
-    bool stopping;
+    bool stopping, low_space;
     uint64_t rotates_at; /* drains until this many events are durable; 0: no rotation under way */
     bool rotates_event_key;
     struct batch *open;
@@ -341,6 +341,7 @@ ledger_step(
     entropy_init(&entropy, seed);
     proofs_gather(l->vault, cmd, &proofs);
     proofs.stopping = l->stopping;
+    proofs.low_space = l->low_space;
     if (cmd->kind == CMD_TIME_PASSED)
         ledger_offer_refusals(l, now, &proofs);
     facts_gather(l->world, &proofs, cmd, now, &l->facts);
@@ -417,4 +418,10 @@ void
 ledger_stop(struct ledger *l)
 {
     l->stopping = true;
+}
+
+void
+ledger_low_space(struct ledger *l, bool low)
+{
+    l->low_space = low;
 }

@@ -50,5 +50,7 @@ uint64_t ledger_size(const struct ledger *l);
 struct world *ledger_world(struct ledger *l); /* for the thread that drives it */
 /* From now on every command that would start something is refused (REFUSE_STOPPING). */
 void ledger_stop(struct ledger *l);
+/* Likewise while the disk is nearly full (REFUSE_LOW_SPACE). */
+void ledger_low_space(struct ledger *l, bool low);
 
 #endif

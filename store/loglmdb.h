@@ -60,8 +60,8 @@ MUST_USE enum err loglmdb_key_events(
     struct loglmdb *log, bool (*each)(void *arg, uint64_t seq), void *arg);
 /* Bytes of the map in use, and its size. */
 MUST_USE enum err loglmdb_space(struct loglmdb *log, uint64_t *used, uint64_t *map);
-/* Clears readers whose process died. At start and each minute. */
-MUST_USE enum err loglmdb_reader_check(struct loglmdb *log);
+/* Clears readers whose process died, and tells how many. */
+MUST_USE enum err loglmdb_reader_check(struct loglmdb *log, unsigned *cleared);
 
 /* Writing; the journal's thread only, begin to commit or abort. */
 MUST_USE enum err loglmdb_begin(struct loglmdb *log);

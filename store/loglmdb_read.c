@@ -307,9 +307,11 @@ loglmdb_space(struct loglmdb *log, uint64_t *used, uint64_t *map)
 }
 
 enum err
-loglmdb_reader_check(struct loglmdb *log)
+loglmdb_reader_check(struct loglmdb *log, unsigned *cleared)
 {
-    int dead;
+    int dead = 0;
+    int rc = mdb_reader_check(log->env, &dead);
 
-    return lmdb_env_err(mdb_reader_check(log->env, &dead));
+    *cleared = dead > 0 ? (unsigned)dead : 0;
+    return lmdb_env_err(rc);
 }

@@ -343,9 +343,11 @@ state_close(struct state *st)
 enum err
 state_free_bytes(const struct state *st, uint64_t *out)
 {
+    char path[STATE_PATH_BYTES];
     struct statvfs fs;
 
-    if (fstatvfs(st->dir_fd, &fs) != 0)
+    state_path(st, "log", path);
+    if (statvfs(path, &fs) != 0)
         return ERR_IO;
     *out = (uint64_t)fs.f_bavail * fs.f_frsize;
     return OK;

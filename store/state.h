@@ -22,10 +22,9 @@
 #include "core/span.h"
 #include "store/complaint.h"
 
-#define STATE_FORMAT         1
-#define STATE_PATH_BYTES     4096
-#define STORE_EXIT_FAILSTOP  74 /* EX_IOERR: a write or sync failed; see STATE/failed */
-#define STATE_LOW_SPACE_MARK (256ULL * 1024 * 1024) /* below: new work is refused */
+#define STATE_FORMAT        1
+#define STATE_PATH_BYTES    4096
+#define STORE_EXIT_FAILSTOP 74 /* EX_IOERR: a write or sync failed; see STATE/failed */
 
 struct state {
     char path[STATE_PATH_BYTES]; /* no slash at the end */
@@ -66,7 +65,7 @@ MUST_USE enum err state_failure_clear(struct state *st, struct complaint *why);
 _Noreturn void state_failstop(
     const struct state *st, const char *what, const char *error, const char *remedy);
 
-/* Bytes free for this user on the folder's file system. */
+/* Bytes free for this user on the log's file system. */
 MUST_USE enum err state_free_bytes(const struct state *st, uint64_t *out);
 
 /* Files of the folder. state_file_open: O_NOFOLLOW, regular, owner and mode checked.

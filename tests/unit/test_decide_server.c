@@ -366,6 +366,19 @@ nothing_new_while_the_clock_is_unsure(void **state)
     refused_when(&F.clock_unsure, REFUSE_CLOCK_UNSURE, refused, ROWS(refused));
 }
 
+static void
+nothing_new_on_a_full_disk(void **state)
+{
+    static const enum command_kind refused[] = {CMD_ATTEMPT_PASSWORD, CMD_SET_PASSWORD,
+        CMD_ISSUE_INVITE, CMD_ATTEMPT_REGISTER, CMD_ADD_USER, CMD_ISSUE_CODE, CMD_VALIDATE_CODE,
+        CMD_ADD_MACHINE, CMD_CHANGE_MACHINE, CMD_ISSUE_KEY, CMD_ADMIT_AGENT, CMD_GREET_AGENT,
+        CMD_OPEN_SESSION, CMD_ISSUE_TICKET, CMD_ATTACH, CMD_OPEN_LOG, CMD_ADOPT_POLICY,
+        CMD_START_SERVER, CMD_ROTATE_KEY};
+
+    (void)state;
+    refused_when(&F.low_space, REFUSE_LOW_SPACE, refused, ROWS(refused));
+}
+
 /* A secret of one command must not lie about for the next to find. */
 static void
 scratch_is_wiped(void **state)
@@ -410,6 +423,7 @@ main(void)
         cmocka_unit_test(clock_accepted),
         cmocka_unit_test(every_command_is_decided),
         cmocka_unit_test(nothing_new_while_the_clock_is_unsure),
+        cmocka_unit_test(nothing_new_on_a_full_disk),
         cmocka_unit_test(scratch_is_wiped),
     };
 

@@ -138,6 +138,7 @@ every_command_is_told_the_time_and_the_policy(void **state)
 
         proofs.tags.net = tag_n(3);
         proofs.stopping = true;
+        proofs.low_space = true;
         gather(s, cmd);
         assert_ptr_equal(facts.policy, &s->w->policy);
         assert_int_equal(facts.now.eff_us, s->now);
@@ -146,6 +147,7 @@ every_command_is_told_the_time_and_the_policy(void **state)
         assert_int_equal(facts.next_seq, world_size(s->w));
         assert_true(tag_equal(&facts.tags.net, &proofs.tags.net));
         assert_true(facts.stopping);
+        assert_true(facts.low_space);
         assert_false(facts.log_empty);
         assert_false(facts.policy_adopted);
         assert_int_equal(facts.account.admins_active, 1);

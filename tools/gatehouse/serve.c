@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/config.h"
@@ -24,6 +25,7 @@
 #include "http/tls.h"
 #include "projections/digest.h"
 #include "projections/views.h"
+#include "store/upkeep.h"
 #include "store/views.h"
 #include "tools/gatehouse/boot.h"
 #include "tools/gatehouse/exit.h"
@@ -54,6 +56,7 @@ struct serve {
     struct anchor *anchor;
     struct views *views;
     struct tls_server *tls;
+    struct upkeep upkeep;
     struct durable_listener views_listener, anchor_listener;
     char root_vkey[256], public_url[512], admin_path[STATE_PATH_BYTES];
     bool ready; /* loops run: they may be told */
@@ -177,7 +180,6 @@ serve_health(void *ctx, struct app_health *out)
 {
     struct serve *s = ctx;
     struct views_health views;
-    uint64_t bytes_free = UINT64_MAX;
 
     *out = (struct app_health){0};
     views_health(s->views, &views);
@@ -185,14 +187,13 @@ serve_health(void *ctx, struct app_health *out)
     out->views_position = views.position;
     out->views_failing = views.error != OK;
     out->clock_unsure = ledger_thread_clock_unsure(s->app.ledger);
-    out->low_space =
-        state_free_bytes(&s->boot.state, &bytes_free) != OK || bytes_free < STATE_LOW_SPACE_MARK;
+    out->low_space = ledger_thread_low_space(s->app.ledger);
     if (out->views_failing)
         out->why = "the query views are failing";
     else if (out->clock_unsure)
         out->why = "the clock was stepped: an admin must run `gatehouse clock accept`";
     else if (out->low_space)
-        out->why = "the disk is nearly full";
+        out->why = "the disk is nearly full: an admin must make room";
     out->ready = out->why == NULL;
 }
 
@@ -328,6 +329,24 @@ announce_start(struct serve *s)
     return EXIT_DONE;
 }
 
+/* Each second. */
+static void
+serve_look(struct serve *s, bool first)
+{
+    struct upkeep *u = &s->upkeep;
+    bool was_low = !first && u->low;
+    struct timespec now;
+
+    INVARIANT(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+    upkeep_look(u, now.tv_sec);
+    ledger_thread_set_low_space(s->app.ledger, u->low);
+    if (u->low != was_low)
+        logline(u->low ? LOGLINE_ERROR : LOGLINE_INFO, u->low ? "low_space" : "space_again",
+            logline_uint("free_bytes", u->free_bytes), logline_uint("mark_bytes", LOW_SPACE_BYTES));
+    if (u->readers_cleared > 0)
+        logline(LOGLINE_INFO, "dead_readers_cleared", logline_uint("count", u->readers_cleared));
+}
+
 static int
 start_ledger(struct serve *s)
 {
@@ -342,6 +361,8 @@ start_ledger(struct serve *s)
         return fail("no thread for the ledger");
     __atomic_store_n(&s->app.ledger, ledger, __ATOMIC_RELEASE); /* the journal's thread looks */
     ledger_thread_set_durable(ledger, journal_durable(s->boot.journal));
+    upkeep_init(&s->upkeep, &s->boot.state, s->boot.log);
+    serve_look(s, true);
     return EXIT_DONE;
 }
 
@@ -556,6 +577,7 @@ serve_reload(struct serve *s)
 static void
 serve_run(struct serve *s, const sigset_t *signals)
 {
+    const struct timespec second = {.tv_sec = 1};
     int sig;
 
     logline(LOGLINE_INFO, "server_started", logline_str("url", s->public_url),
@@ -563,7 +585,9 @@ serve_run(struct serve *s, const sigset_t *signals)
         logline_uint("events", journal_durable(s->boot.journal)),
         logline_uint("loops", http_server_loops(s->app.server)));
     for (;;) {
-        if (sigwait(signals, &sig) != 0)
+        sig = sigtimedwait(signals, NULL, &second);
+        serve_look(s, false);
+        if (sig < 0)
             continue;
         if (sig != SIGHUP)
             break;
