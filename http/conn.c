@@ -606,7 +606,9 @@ conn_finish(struct conn *conn)
     conn->ops->on_end(conn);
     loop_timer_stop(loop, &conn->timer);
     buffer_fini(&conn->out);
-    uv_poll_stop(&conn->poll);
+    /* Before the descriptor goes: this takes it out of epoll once more, even when it was stopped,
+     * and by then its number may be another thread's file. */
+    uv_close((uv_handle_t *)&conn->poll, conn_on_closed);
     if (conn->moving == NULL) {
         if (conn->tls != NULL) {
             tls_shutdown(conn->tls);
@@ -617,7 +619,6 @@ conn_finish(struct conn *conn)
     }
     slot_give(conn);
     COUNT_DOWN(loop, connections);
-    uv_close((uv_handle_t *)&conn->poll, conn_on_closed);
 }
 
 bool
