@@ -6,6 +6,7 @@
 #include <sodium.h>
 
 #include "core/err.h"
+#include "http/loop.h"
 
 enum entry_state { ENTRY_FREE, ENTRY_PENDING, ENTRY_DONE };
 
@@ -86,11 +87,17 @@ table_place(struct idempotency *t, const struct id *owner)
     return owned >= IDEMPOTENCY_PER_OWNER || free_one == NULL ? oldest : free_one;
 }
 
+static bool
+entry_is_over(const struct entry *e, uint64_t now_ms)
+{
+    return loop_since_ms(e->begun_ms, now_ms) >= IDEMPOTENCY_MS;
+}
+
 static void
 table_expire(struct idempotency *t, uint64_t now_ms)
 {
     for (uint32_t i = 0; i < IDEMPOTENCY_ENTRIES; i++)
-        if (t->entries[i].state != ENTRY_FREE && now_ms - t->entries[i].begun_ms >= IDEMPOTENCY_MS)
+        if (t->entries[i].state != ENTRY_FREE && entry_is_over(&t->entries[i], now_ms))
             sodium_memzero(&t->entries[i], sizeof(t->entries[i]));
 }
 
@@ -200,7 +207,7 @@ idempotency_answer(struct idempotency *t, const struct idempotency_claim *claim,
 
     pthread_mutex_lock(&t->lock);
     e = table_claimed(t, claim);
-    if (e != NULL && (e->state != ENTRY_DONE || now_ms - e->begun_ms >= IDEMPOTENCY_MS))
+    if (e != NULL && (e->state != ENTRY_DONE || entry_is_over(e, now_ms)))
         e = NULL;
     if (e != NULL) {
         *status = e->status;

@@ -43,6 +43,14 @@ unsigned loop_index(const struct loop *loop);
  * decides uses eff time. */
 uint64_t loop_now_ms(const struct loop *loop);
 
+/* From then to now, where the two may come from different loops: a loop's clock stands during a
+ * turn, so that what another one wrote down a moment ago may lie ahead of it. That is no time. */
+static inline uint64_t
+loop_since_ms(uint64_t then_ms, uint64_t now_ms)
+{
+    return now_ms > then_ms ? now_ms - then_ms : 0;
+}
+
 /* Timers of this loop (timer.h): resolution 64 ms, never early, no allocation. */
 void loop_timer_set(struct loop *loop, struct timer *timer, uint64_t after_ms);
 void loop_timer_stop(struct loop *loop, struct timer *timer);

@@ -63,7 +63,7 @@ stranger_head(struct walk *w, char out[CHECKPOINT_BYTES_MAX], size_t *len)
     enum err err = OK;
 
     pthread_mutex_lock(&h->lock);
-    if (h->len == 0 || now - h->taken_ms >= HEAD_EVERY_MS) {
+    if (h->len == 0 || loop_since_ms(h->taken_ms, now) >= HEAD_EVERY_MS) {
         err = w->app->tiles.checkpoint(w->app->tiles.ctx, h->text, sizeof(h->text), &h->len);
         h->taken_ms = now;
     }

@@ -77,6 +77,22 @@ an_answer_is_forgotten_in_time(void **state)
     idempotency_free(t);
 }
 
+/* Loops share the table, and the clock of the one that asks second may be behind. */
+static void
+another_loops_clock_may_be_behind(void **state)
+{
+    struct idempotency *t = idempotency_new();
+    struct idempotency_claim first, again;
+
+    (void)state;
+    assert_int_equal(begin(t, 1, "k", 1, 1000, &first), IDEMPOTENCY_FRESH);
+    assert_int_equal(begin(t, 1, "k", 1, 999, &again), IDEMPOTENCY_PENDING);
+    idempotency_finish(t, &first, 201, span_str("x"));
+    assert_int_equal(begin(t, 1, "k", 1, 998, &again), IDEMPOTENCY_REPLAY);
+    assert_true(answer_is(t, &again, 997, "x"));
+    idempotency_free(t);
+}
+
 static void
 what_had_no_effect_may_be_tried_again(void **state)
 {
@@ -158,6 +174,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_repetition_is_answered_as_the_first),
         cmocka_unit_test(an_answer_is_forgotten_in_time),
+        cmocka_unit_test(another_loops_clock_may_be_behind),
         cmocka_unit_test(what_had_no_effect_may_be_tried_again),
         cmocka_unit_test(one_owner_cannot_fill_the_table),
         cmocka_unit_test(what_is_under_way_is_never_pushed_out),
