@@ -192,6 +192,23 @@ agent_recheck(struct agent *a)
     ask_insist(a->loop, cmd, NULL);
 }
 
+/* On the ledger's thread: from this verdict on the machine is online, so whoever is told that may
+ * ask for its place. */
+static void
+agent_placed(
+    struct loop *loop, struct ref ref, const struct command *cmd, const struct verdict *verdict)
+{
+    struct agent_place place = {.machine = verdict->reply.machine,
+        .connection = cmd->greet_agent.connection,
+        .loop = loop_index(loop),
+        .ref = ref};
+
+    memcpy(place.device_key, cmd->greet_agent.hello.device_key, sizeof(place.device_key));
+    if (verdict->refusal == REFUSE_NONE &&
+        directory_put_agent(app_of(loop)->directory, &place) != OK)
+        return; /* agent_greeted finds no place, and ends it */
+}
+
 static void
 agent_greeted(
     struct loop *loop, struct ref ref, void *user, struct command *cmd, struct verdict *verdict)
@@ -204,8 +221,11 @@ agent_greeted(
     (void)user;
     if (a == NULL || a->state != AGENT_PROVING) {
         /* It hung up meanwhile, and on_close could not tell: the ledger hears it now. */
-        if (verdict->refusal == REFUSE_NONE)
+        if (verdict->refusal == REFUSE_NONE) {
+            directory_drop_agent(
+                app->directory, &verdict->reply.machine, &cmd->greet_agent.connection);
             agents_report_gone(loop, &verdict->reply.machine, &cmd->greet_agent.connection);
+        }
         return;
     }
     if (verdict->refusal != REFUSE_NONE) {
@@ -214,10 +234,7 @@ agent_greeted(
     }
     a->state = AGENT_LIVE;
     a->machine = verdict->reply.machine;
-    place = (struct agent_place){
-        .machine = a->machine, .connection = a->connection, .loop = loop_index(loop), .ref = ref};
-    memcpy(place.device_key, a->device_key, 32);
-    if (directory_put_agent(app->directory, &place) != OK) {
+    if (!directory_find_agent(app->directory, &a->machine, &place)) {
         ws_close(loop, ref, 1011, "out of memory");
         return;
     }
@@ -258,7 +275,8 @@ agent_hello(struct agent *a, const struct control_said *said)
     cmd->caller.connection = a->connection;
     a->greet = NULL; /* the ledger's now */
     a->state = AGENT_PROVING;
-    if (!ask(a->loop, cmd, &(struct ask_options){.fn = agent_greeted, .ref = a->ref}))
+    if (!ask(a->loop, cmd,
+            &(struct ask_options){.fn = agent_greeted, .decided = agent_placed, .ref = a->ref}))
         agent_refuse(a, "busy", "The server is busy; try again shortly.");
 }
 
@@ -561,10 +579,12 @@ static void
 envelope_arrived(struct loop *loop, struct ref ref, void *arg)
 {
     struct envelope *e = arg;
-    struct agent *a = ws_user(loop, ref);
+    struct agent *a;
     struct offer_place *place;
     static const struct id nil;
 
+    ask_settle(loop); /* it may be the agent's own welcome that still waits there */
+    a = ws_user(loop, ref);
     if (a == NULL || a->state != AGENT_LIVE || !id_equal(&a->connection, &e->connection))
         goto out;
     if (!id_is_nil(&e->offer.session))

@@ -98,18 +98,24 @@ line_settle(struct ask_line *l)
         loop_timer_set(l->loop, &l->timer, ASK_VIEWS_MS / 10);
 }
 
+void
+ask_settle(struct loop *loop)
+{
+    line_settle(app_loop_of(loop)->line);
+}
+
 static void
 line_noticed(struct loop *loop, struct notice *notice)
 {
     (void)notice;
-    line_settle(app_loop_of(loop)->line);
+    ask_settle(loop);
 }
 
 static void
 line_timed(struct loop *loop, struct timer *timer)
 {
     (void)timer;
-    line_settle(app_loop_of(loop)->line);
+    ask_settle(loop);
 }
 
 static void
@@ -131,6 +137,8 @@ ask_deliver(void *ctx, struct command *cmd, struct verdict *verdict)
 
     q->cmd = cmd;
     q->verdict = verdict;
+    if (q->options.decided != NULL)
+        q->options.decided(q->loop, q->options.ref, cmd, verdict);
     if (!loop_post_reserved(q->loop, ask_arrived, q->options.ref, q))
         question_free(q);
 }

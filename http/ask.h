@@ -13,6 +13,10 @@ typedef void (*asked_fn)(
 
 struct ask_options {
     asked_fn fn; /* NULL: nobody wants to know */
+    /* On the ledger's thread, once it is decided and before any later verdict is delivered: for
+     * what the loops of later ones will look up. NULL: none. */
+    void (*decided)(struct loop *loop, struct ref ref, const struct command *cmd,
+        const struct verdict *verdict);
     struct ref ref;
     void *user;      /* must outlive the answer; never a connection's own memory */
     bool read_views; /* also wait until the views show what the verdict rests on (ASK_VIEWS_MS) */
@@ -30,6 +34,10 @@ void ask_insist(struct loop *loop, struct command *cmd, asked_fn fn);
 
 /* Whether the views had caught up when fn was called (only with read_views). */
 bool ask_views_ready(struct loop *loop, const struct verdict *verdict);
+
+/* Answers what is durable by now. For a loop that hears, by another's post, of something that rests
+ * on a verdict which still waits in its own line. */
+void ask_settle(struct loop *loop);
 
 /* Per-loop state. ask_start after the loops exist, before they run; ask_stop after they have ended.
  */
