@@ -433,7 +433,8 @@ agent_closed(struct loop *loop, struct ref ref, void *user, enum ws_end end, uin
     (void)code;
     (void)reason;
     directory_drop_agent(app_of(loop)->directory, &a->machine, &a->connection);
-    if (a->state == AGENT_LIVE || (a->state == AGENT_ENDING && !id_is_nil(&a->machine)))
+    /* Whom a stopping server sends away has not gone: server.stopped says it for all of them. */
+    if (!loop_is_stopping(loop) && !id_is_nil(&a->machine))
         agents_report_gone(loop, &a->machine, &a->connection);
     agent_free(a);
 }

@@ -3,6 +3,8 @@
 #ifndef HTTP_APP_H
 #define HTTP_APP_H
 
+#include <stdatomic.h>
+
 #include "core/cidr.h"
 #include "core/ports.h"
 #include "core/rows.h"
@@ -67,6 +69,7 @@ struct app {
     struct proofpool *proofs;
     struct directory *directory;
     struct cuts *cuts;
+    atomic_bool ending;    /* the server is about to stop: no channel begins any more */
     struct routes *routes; /* routes.c: what all requests share */
     struct keyring *keyring;
     struct views_port views;

@@ -24,6 +24,11 @@ void channels_attach_request(struct loop *loop, struct ref ref, const struct req
     const struct id *session, struct span service);
 void channels_dial_request(struct loop *loop, struct ref ref, const struct request *request);
 
+/* Ends all channels of all loops, because the server is about to stop, and waits until they are
+ * closed by events while agents can still sign. No other begins. Main thread; at most
+ * CHANNEL_ATTEST_MS and half a second. */
+void channels_end_all(struct app *app);
+
 /* The loop's own channels of a session: no byte passes after this. */
 void channels_cut_session(struct loop *loop, const struct id *session);
 void channels_cut_all(struct loop *loop);

@@ -204,6 +204,10 @@ channels_attach_request(struct loop *loop, struct ref ref, const struct request 
     }
     if (!origin_allowed(loop, ref, request))
         return;
+    if (app_of(loop)->ending) {
+        reply_busy(loop, ref);
+        return;
+    }
     if (!ticket_of(request, ticket, sizeof(ticket), &len)) {
         reply_no(loop, ref, PROBLEM_UNAUTHENTICATED,
             "The subprotocols must be " TECHNICIAN_SUBPROTOCOL " and ticket.<ticket>.",

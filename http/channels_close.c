@@ -84,7 +84,7 @@ channels_sign(struct channel *c)
 /* ---- what the relay tells ---- */
 
 static const char *
-why_of(enum relay_why why, enum relay_side side)
+why_of(const struct app *app, enum relay_why why, enum relay_side side)
 {
     bool agent = side == RELAY_AGENT;
 
@@ -94,7 +94,7 @@ why_of(enum relay_why why, enum relay_side side)
     case RELAY_PROTOCOL: return agent ? "agent_protocol" : "technician_protocol";
     case RELAY_STALLED: return agent ? "agent_stalled" : "technician_stalled";
     case RELAY_DEAD: return agent ? "agent_dead" : "technician_dead";
-    case RELAY_CUT: return "cut";
+    case RELAY_CUT: return app->ending ? "server_stopping" : "cut";
     case RELAY_STOPPING: return "server_stopping";
     }
     return "unknown";
@@ -111,7 +111,7 @@ channel_relayed(struct loop *loop, void *user, const struct relay_counts *counts
     c->to_agent = counts->to_agent;
     c->to_technician = counts->to_technician;
     c->duration_ms = loop_now_ms(loop) - c->opened_ms;
-    c->why = why_of(why, side);
+    c->why = why_of(app_of(loop), why, side);
     channels_sign(c);
 }
 

@@ -1,18 +1,27 @@
-/* channels_cut.c: ends channels because their session ends: a loop's own at once, or those of all
- * loops in an orderly way, waiting until each has been closed by an event. And pauses them while it
- * is in doubt whose the session is. */
+/* channels_cut.c: ends channels because their session ends, or the server: a loop's own at once, or
+ * those of all loops in an orderly way, waiting until each has been closed by an event. And pauses
+ * them while it is in doubt whose the session is. */
 #include "http/channels_internal.h"
 
+#include <time.h>
+
 #include "http/cuts.h"
+
+#define ENDING_POLL_MS 64
+#define ENDING_MAX_MS  (CHANNEL_ATTEST_MS + 500)
 
 static void
 channel_cut(struct channel *c)
 {
+    bool ending = app_of(c->loop)->ending;
+    uint16_t code = ending ? 1001 : 1008;
+    const char *reason = ending ? "server is stopping" : "the session has ended";
+
     if (c->state == CHANNEL_DIALLING) {
-        ws_close(c->loop, c->technician, 1008, "the session has ended");
-        channels_detach(c, "cut");
+        ws_close(c->loop, c->technician, code, reason);
+        channels_detach(c, ending ? "server_stopping" : "cut");
     } else if (c->state == CHANNEL_OPEN) {
-        relay_cut(c->loop, c->technician, 1008, "the session has ended");
+        relay_cut(c->loop, c->technician, code, reason);
     }
 }
 
@@ -75,7 +84,21 @@ channels_resume_session(struct loop *loop, const struct id *session, const struc
 
 /* ---- an orderly end ---- */
 
-#define ENDING_POLL_MS 64
+void
+channels_end_all(struct app *app)
+{
+    static const struct timespec pause = {.tv_nsec = ENDING_POLL_MS * 1000000L};
+    static const struct id nobody;
+
+    app->ending = true;
+    /* Cut again each time: one that was being attached when the first cut went by is found then. */
+    for (unsigned ms = 0; ms < ENDING_MAX_MS; ms += ENDING_POLL_MS) {
+        cuts_add(app, CUT_EVERYTHING, &nobody);
+        (void)nanosleep(&pause, NULL);
+        if (directory_session_channels(app->directory, NULL) == 0)
+            return;
+    }
+}
 
 struct ending {
     struct loop *loop;
@@ -117,7 +140,7 @@ channels_close_session(struct loop *loop, const struct id *session, struct ref r
         .ref = ref,
         .done = done,
         .user = user,
-        .until_ms = loop_now_ms(loop) + CHANNEL_ATTEST_MS + 500,
+        .until_ms = loop_now_ms(loop) + ENDING_MAX_MS,
         .timer = {.fn = ending_look}};
     ending_look(loop, &e->timer);
 }

@@ -158,7 +158,7 @@ directory_session_channels(struct directory *d, const struct id *session)
 
     pthread_mutex_lock(&d->lock);
     HASH_ITER (hh, d->channels, e, next)
-        n += !e->place.settled && id_equal(&e->place.session, session);
+        n += !e->place.settled && (session == NULL || id_equal(&e->place.session, session));
     pthread_mutex_unlock(&d->lock);
     return n;
 }

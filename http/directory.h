@@ -43,6 +43,7 @@ bool directory_find_channel(
 /* Its channel.closed is durable: it no longer counts as one of the session's. */
 void directory_settle_channel(struct directory *d, const struct id *channel);
 void directory_drop_channel(struct directory *d, const struct id *channel);
+/* session NULL: of all. */
 unsigned directory_session_channels(struct directory *d, const struct id *session);
 
 #endif

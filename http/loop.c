@@ -271,6 +271,12 @@ loop_begin_stop(struct loop *loop, struct notice *notice)
     loop_timer_set(loop, &loop->drain_timer, atomic_load(&loop->server->drain_ms));
 }
 
+bool
+loop_is_stopping(const struct loop *loop)
+{
+    return loop->stopping;
+}
+
 void
 loop_stop(struct loop *loop)
 {

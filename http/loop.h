@@ -55,6 +55,9 @@ loop_since_ms(uint64_t then_ms, uint64_t now_ms)
 void loop_timer_set(struct loop *loop, struct timer *timer, uint64_t after_ms);
 void loop_timer_stop(struct loop *loop, struct timer *timer);
 
+/* It lets its connections go, because the server stops. */
+bool loop_is_stopping(const struct loop *loop);
+
 /* True on the loop's own thread. */
 bool loop_is_mine(const struct loop *loop);
 

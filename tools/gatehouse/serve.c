@@ -522,8 +522,10 @@ serve_stop(struct serve *s)
 {
     struct app *app = &s->app;
 
-    if (app->server != NULL && s->ready)
+    if (app->server != NULL && s->ready) {
+        channels_end_all(app);
         http_server_stop(app->server, DRAIN_MS);
+    }
     if (app->ledger != NULL) {
         s->boot.clock = ledger_thread_stop(app->ledger);
         ledger_stop(s->boot.ledger);
