@@ -226,10 +226,10 @@ class Server(Process):
             self._admin = self.api().login(self.admin_name, self.password)
         return self._admin
 
-    def person(self, role="technician", name=None, password=PASSWORD):
+    def person(self, role="technician", name=None, password=PASSWORD, by=None):
         """A new account, by invitation, logged in."""
         name = name or f"{role[:4]}{next(self._people)}-{secrets.token_hex(3)}"
-        invite = self.admin().call("POST", "/api/invites", {"role": role}, want=201)
+        invite = (by or self.admin()).call("POST", "/api/invites", {"role": role}, want=201)
         self.api().call("POST", "/api/auth/register",
                         {"invite": invite["invite"], "name": name, "password": password}, want=201)
         return self.api().login(name, password)
@@ -290,6 +290,12 @@ class Api:
             return raw
         context = ssl.create_default_context(cafile=self.server.ca)
         return context.wrap_socket(raw, server_hostname=self.server.host)
+
+    def twin(self):
+        """Another connection of the same login."""
+        other = Api(self.server, self.source)
+        other.token, other.user = self.token, self.user
+        return other
 
     def close(self):
         if self.connection:
