@@ -108,6 +108,7 @@ enum command_kind {
     CMD_NOTE_SESSION,
     /* audit and the server itself: core/decide_server.c */
     CMD_READ_AUDIT,
+    CMD_EXPORT_AUDIT,
     CMD_OPEN_LOG,
     CMD_ADOPT_POLICY,
     CMD_START_SERVER,
@@ -298,6 +299,9 @@ struct read_audit {
     const char *action;
     struct span query;
 };
+struct export_audit {
+    const char *action; /* "log": all of it, as a file */
+};
 struct open_log {
     const char *origin;
     uint8_t root_pk[32], log_pk[32], event_pk[32], root_sig[64];
@@ -393,6 +397,7 @@ struct command {
         struct end_session end_session;
         struct note_session note_session;
         struct read_audit read_audit;
+        struct export_audit export_audit;
         struct open_log open_log;
         struct adopt_policy adopt_policy;
         struct start_server start_server;

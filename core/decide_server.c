@@ -21,6 +21,17 @@ read_audit(const struct command *cmd, const struct facts *facts, struct decision
     draft_some(d, FIELD_QUERY, cmd->read_audit.query);
 }
 
+static void
+export_audit(const struct command *cmd, const struct facts *facts, struct decision *out)
+{
+    struct draft *d;
+
+    if (!decide_allowed(cmd, facts, ACTION_AUDIT_READ, out))
+        return;
+    d = decide_event(out, EV_AUDIT_EXPORTED, cmd, facts);
+    draft_word(d, FIELD_ACTION, cmd->export_audit.action);
+}
+
 static bool
 local_only(const struct command *cmd, struct decision *out)
 {
@@ -291,6 +302,7 @@ decide_server(const struct command *cmd, const struct facts *facts, struct entro
 {
     switch (cmd->kind) {
     case CMD_READ_AUDIT: read_audit(cmd, facts, out); return;
+    case CMD_EXPORT_AUDIT: export_audit(cmd, facts, out); return;
     case CMD_OPEN_LOG: open_log(cmd, facts, entropy, out); return;
     case CMD_ADOPT_POLICY: adopt_policy(cmd, facts, out); return;
     case CMD_START_SERVER: start_server(cmd, facts, out); return;

@@ -22,6 +22,9 @@
 #define NOTE_KEY_NAME_BYTES_MAX 255  /* of keys we hold; strangers' signatures are skipped */
 #define CHECKPOINT_BYTES_MAX    1024 /* as we write them: origin, size, root, one signature */
 #define CHECKPOINT_EXTRA_MAX    16   /* extension lines of others' checkpoints */
+#define LOGFILE_HEADS_MAX       4096 /* of an exported log file ... */
+#define LOGFILE_HEADS_BYTES_MAX (8 * 1024 * 1024) /* ... which are kept until their size is met */
+#define LOGFILE_KEYS_MAX        65536             /* key events listed in front of the records */
 
 /* http */
 #define HTTP_HEAD_BYTES_MAX   (16 * 1024)

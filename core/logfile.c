@@ -14,6 +14,13 @@ struct key_event {
     struct hash leaf;
 };
 
+/* A frame's contents; if it is a bundle, the jobs of its records, which borrow them. */
+struct frame {
+    size_t len, cap, job_count;
+    uint8_t *bytes;
+    struct verify_job jobs[LOGFILE_BUNDLE];
+};
+
 struct reading {
     const struct logfile_verify *how;
     struct verify *verify;
@@ -21,13 +28,13 @@ struct reading {
     uint64_t size, at; /* at: offset in the file, for messages */
     uint64_t next;     /* record */
     unsigned heads;
-    bool head_of_size, stopped;
+    size_t heads_bytes;
+    bool head_of_size;
     struct key_event *keys;
     size_t key_count, key_next;
-    size_t len, cap; /* of the frame */
-    uint8_t *frame;
+    struct frame frames[2];
+    struct frame *now, *checking; /* checking: its jobs are with how->start; or NULL */
     struct event ev;
-    struct verify_job jobs[LOGFILE_BUNDLE];
     char *why;
 };
 
@@ -111,6 +118,7 @@ take_header(struct reading *r)
 static enum err
 take_frame(struct reading *r, char *tag)
 {
+    struct frame *f = r->now;
     uint8_t head[5];
     size_t left;
     enum err err = take_all(r, head, sizeof(head));
@@ -121,21 +129,22 @@ take_frame(struct reading *r, char *tag)
     left = (size_t)head[1] << 24 | (size_t)head[2] << 16 | (size_t)head[3] << 8 | head[4];
     if (left > LOGFILE_FRAME_BYTES)
         return bad(r, ERR_LIMIT, "a frame of %zu bytes is too long", left);
-    for (r->len = 0; left > 0;) {
+    for (f->len = 0; left > 0;) {
         size_t step = left < GROW ? left : GROW;
 
-        if (r->cap - r->len < step) {
-            size_t cap = r->cap * 2 + step;
-            uint8_t *more = realloc(r->frame, cap);
+        if (f->cap - f->len < step) {
+            size_t cap =
+                f->cap * 2 + step < LOGFILE_FRAME_BYTES ? f->cap * 2 + step : LOGFILE_FRAME_BYTES;
+            uint8_t *more = realloc(f->bytes, cap);
 
             if (more == NULL)
                 return bad(r, ERR_MEMORY, "out of memory");
-            r->frame = more;
-            r->cap = cap;
+            f->bytes = more;
+            f->cap = cap;
         }
-        if ((err = take_all(r, r->frame + r->len, step)) != OK)
+        if ((err = take_all(r, f->bytes + f->len, step)) != OK)
             return err;
-        r->len += step;
+        f->len += step;
         left -= step;
     }
     return OK;
@@ -144,13 +153,16 @@ take_frame(struct reading *r, char *tag)
 static enum err
 on_head(struct reading *r)
 {
-    struct span message = span_of(r->frame, r->len);
+    struct span message = span_of(r->now->bytes, r->now->len);
     struct checkpoint cp;
     struct note note;
     enum err err;
 
-    if (r->next > 0 || r->key_count > 0 || r->heads++ == LOGFILE_HEADS_MAX)
+    if (r->next > 0 || r->key_count > 0)
         return bad(r, ERR_MALFORMED, "a head out of place");
+    r->heads_bytes += message.len;
+    if (r->heads++ == LOGFILE_HEADS_MAX || r->heads_bytes > LOGFILE_HEADS_BYTES_MAX)
+        return bad(r, ERR_LIMIT, "too many heads");
     if ((err = verify_expect(r->verify, message)) != OK)
         return bad(r, err, "a head that is none of this log (%s)", err_name(err));
     if (note_parse(message, &note) == OK && checkpoint_parse(note.text, &cp) == OK) {
@@ -164,12 +176,13 @@ on_head(struct reading *r)
 static enum err
 on_key_event(struct reading *r)
 {
+    const struct frame *f = r->now;
     struct key_event key = {0};
 
-    if (r->next > 0 || r->len < 8 || r->key_count == LOGFILE_KEYS_MAX)
+    if (r->next > 0 || f->len < 8 || r->key_count == LOGFILE_KEYS_MAX)
         return bad(r, ERR_MALFORMED, "a key event out of place");
     for (unsigned i = 0; i < 8; i++)
-        key.seq = key.seq << 8 | r->frame[i];
+        key.seq = key.seq << 8 | f->bytes[i];
     if (key.seq >= r->size || (r->key_count > 0 && key.seq <= r->keys[r->key_count - 1].seq))
         return bad(r, ERR_MALFORMED, "key events are not ascending");
     if ((r->key_count & (r->key_count - 1)) == 0) { /* 0, 1, 2, 4 ...: room for twice as many */
@@ -180,7 +193,7 @@ on_key_event(struct reading *r)
             return bad(r, ERR_MEMORY, "out of memory");
         r->keys = keys;
     }
-    event_leaf(span_of(r->frame + 8, r->len - 8), &key.leaf);
+    event_leaf(span_of(f->bytes + 8, f->len - 8), &key.leaf);
     r->keys[r->key_count++] = key;
     return OK;
 }
@@ -205,17 +218,19 @@ key_event_listed(struct reading *r, const struct verify_job *job)
 static enum err
 on_record(struct reading *r, struct span record, struct verify_job *job)
 {
+    const char *wrong = NULL;
     enum err err = verify_record(r->verify, record, &r->ev, job);
 
     if (err != OK)
         return err;
-    if (!key_event_listed(r, job)) {
-        verify_bad(r->verify, job->seq, "it is not as the file's list of key events says");
-        return ERR_MISMATCH;
-    }
-    if (r->how->each != NULL && !r->how->each(r->how->ctx, &r->ev, record))
-        r->stopped = true;
-    return OK;
+    if (!key_event_listed(r, job))
+        wrong = "it is not as the file's list of key events says";
+    else if (r->how->each != NULL)
+        wrong = r->how->each(r->how->ctx, &r->ev, record);
+    if (wrong == NULL)
+        return OK;
+    verify_bad(r->verify, job->seq, "%s", wrong);
+    return ERR_MISMATCH;
 }
 
 static size_t
@@ -228,52 +243,75 @@ run_here(const char *origin, const struct verify_job *jobs, size_t count)
     return SIZE_MAX;
 }
 
+/* Waits for the jobs that are under way, and takes in what they found. */
 static void
-run_jobs(struct reading *r, size_t count)
+settle(struct reading *r)
 {
-    size_t failed = SIZE_MAX;
+    struct frame *f = r->checking;
+    size_t failed;
 
-    if (r->how->trust.fast || count == 0)
+    if (f == NULL)
         return;
-    failed = r->how->run != NULL ? r->how->run(r->how->ctx, r->origin, r->jobs, count)
-                                 : run_here(r->origin, r->jobs, count);
-    if (failed < count) {
-        const char *what = verify_job_run(r->origin, &r->jobs[failed]);
+    failed = r->how->start != NULL ? r->how->wait(r->how->ctx)
+                                   : run_here(r->origin, f->jobs, f->job_count);
+    if (failed < f->job_count) {
+        const char *what = verify_job_run(r->origin, &f->jobs[failed]);
 
-        verify_bad(r->verify, r->jobs[failed].seq, "%s", what != NULL ? what : "a false signature");
+        verify_bad(r->verify, f->jobs[failed].seq, "%s", what != NULL ? what : "a false signature");
     }
-    for (size_t i = 0; i < count; i++)
-        verify_count(r->verify, &r->jobs[i]);
+    for (size_t i = 0; i < f->job_count; i++)
+        verify_count(r->verify, &f->jobs[i]);
+    r->checking = NULL;
+}
+
+/* The bundle's signatures are checked while the next one is read into the other frame. */
+static void
+hand_out(struct reading *r)
+{
+    struct frame *f = r->now;
+
+    settle(r);
+    if (r->how->trust.fast || f->job_count == 0)
+        return;
+    if (r->how->start != NULL)
+        r->how->start(r->how->ctx, f->jobs, f->job_count);
+    r->checking = f;
+    r->now = f == &r->frames[0] ? &r->frames[1] : &r->frames[0];
 }
 
 static enum err
 on_bundle(struct reading *r)
 {
     uint64_t left = r->size - r->next, count = 0;
-    const uint8_t *p = r->frame, *end = r->frame + r->len;
-    struct verify_result result;
+    struct frame *f = r->now;
+    const uint8_t *p = f->bytes, *end = f->bytes + f->len;
     enum err err = OK;
-    size_t jobs = 0;
 
     if (left > LOGFILE_BUNDLE)
         left = LOGFILE_BUNDLE;
-    for (; count < left && err == OK && !r->stopped; count++) {
+    for (f->job_count = 0; count < left && err == OK; count++) {
         size_t len;
 
-        if (end - p < 2 || (size_t)(end - p) - 2 < (len = (size_t)p[0] << 8 | p[1]))
-            return bad(r, ERR_MALFORMED, "a bundle ends inside a record");
-        err = on_record(r, span_of(p + 2, len), &r->jobs[jobs]);
-        jobs += err == OK;
+        if (p == end) {
+            verify_bad(r->verify, r->next + count, "it is missing: its bundle ends before it");
+            err = ERR_MISMATCH;
+            break;
+        }
+        if (end - p < 2 || (size_t)(end - p) - 2 < (len = (size_t)p[0] << 8 | p[1])) {
+            err = bad(r, ERR_MALFORMED, "a bundle ends inside a record");
+            break;
+        }
+        err = on_record(r, span_of(p + 2, len), &f->jobs[f->job_count]);
+        f->job_count += err == OK;
         p += 2 + len;
     }
-    if (err == OK && !r->stopped && (p != end || left == 0))
-        return bad(r, ERR_MALFORMED, "a bundle holds more records than belong there");
-    run_jobs(r, jobs);
+    if (err == OK && (p != end || left == 0))
+        err = bad(r, ERR_MALFORMED, "a bundle holds more records than belong there");
+    hand_out(r);
     r->next += count;
     if (r->how->progress != NULL)
         r->how->progress(r->how->ctx, r->next, r->size);
-    verify_result(r->verify, &result);
-    return err == OK && result.bad ? ERR_MISMATCH : err;
+    return err;
 }
 
 static enum err
@@ -283,7 +321,7 @@ on_end(struct reading *r)
     size_t got;
     enum err err;
 
-    if (r->len > 0)
+    if (r->now->len > 0)
         return bad(r, ERR_MALFORMED, "the end has contents");
     if ((err = take(r, &more, 1, &got)) != OK)
         return err;
@@ -307,7 +345,7 @@ take_frames(struct reading *r)
     enum err err = OK;
     char tag = '\0';
 
-    while (err == OK && tag != 'E' && !r->stopped) {
+    while (err == OK && tag != 'E') {
         if ((err = take_frame(r, &tag)) != OK)
             break;
         switch (tag) {
@@ -318,6 +356,28 @@ take_frames(struct reading *r)
         default: err = bad(r, ERR_MALFORMED, "a frame of no known kind"); break;
         }
     }
+    return err;
+}
+
+/* What is known of the events wins over what is wrong with the file behind them; but not over what
+ * the machine lacks. */
+static enum err
+conclude(struct reading *r, enum err err, struct verify_result *out)
+{
+    settle(r);
+    verify_result(r->verify, out);
+    if (out->bad && (err == OK || err == ERR_MALFORMED || err == ERR_SHORT || err == ERR_LIMIT))
+        return ERR_MISMATCH;
+    return err;
+}
+
+static enum err
+expect_old(struct reading *r)
+{
+    enum err err = OK;
+
+    if (r->how->old.len > 0 && (err = verify_expect(r->verify, r->how->old)) != OK)
+        return bad(r, err, "the older head given is none of this log (%s)", err_name(err));
     return err;
 }
 
@@ -334,14 +394,17 @@ logfile_verify(
         return ERR_MEMORY;
     r->how = how;
     r->why = why;
+    r->now = &r->frames[0];
     if ((err = take_header(r)) == OK &&
         (err = verify_new(r->origin, &how->trust, &r->verify)) == OK) {
-        err = take_frames(r);
-        verify_result(r->verify, out);
+        if ((err = expect_old(r)) == OK)
+            err = take_frames(r);
+        err = conclude(r, err, out);
     }
     verify_free(r->verify);
     free(r->keys);
-    free(r->frame);
+    free(r->frames[0].bytes);
+    free(r->frames[1].bytes);
     free(r);
     return err;
 }

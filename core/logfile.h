@@ -1,5 +1,5 @@
-/* logfile.h: a whole log in one file, for `gatehouse-verify log`. Streams: neither side holds more
- * than one bundle.
+/* logfile.h: a whole log in one file, for `gatehouse-verify log`. Streams: the writer holds one
+ * bundle, the reader two, and the heads (LOGFILE_HEADS_BYTES_MAX).
  *
  *   "gatehouse-log-file-v1" LF origin LF size in decimal LF, then frames: tag u8, length u32, bytes
  *   H  a signed head (a checkpoint, as served); at least one is of `size`
@@ -16,8 +16,6 @@
 #define LOGFILE_MAGIC       "gatehouse-log-file-v1"
 #define LOGFILE_BUNDLE      256
 #define LOGFILE_FRAME_BYTES (LOGFILE_BUNDLE * (2 + RECORD_BYTES_MAX))
-#define LOGFILE_HEADS_MAX   4096
-#define LOGFILE_KEYS_MAX    65536
 
 /* Where the bytes go. Errors are passed on. */
 struct logfile_out {
@@ -43,16 +41,20 @@ struct logfile_verify {
     enum err (*read)(void *in, uint8_t *out, size_t cap, size_t *len);
     const char *origin; /* what the key given says; NULL: the file's own word */
     struct verify_trust trust;
+    struct span old; /* an older signed head that the log must extend; empty: none */
     void *ctx;
-    /* Runs jobs, on as many threads as it likes: the index of the first that failed, or SIZE_MAX.
-     * NULL: they run here. */
-    size_t (*run)(void *ctx, const char *origin, const struct verify_job *jobs, size_t count);
-    void (*progress)(void *ctx, uint64_t done, uint64_t total);          /* or NULL */
-    bool (*each)(void *ctx, const struct event *ev, struct span record); /* or NULL; false: stop */
+    /* Jobs, for as many threads as the caller likes, while the next bundle is read: borrowed until
+     * wait, which gives the index of the first that failed, or SIZE_MAX. NULL: they run here. */
+    void (*start)(void *ctx, const struct verify_job *jobs, size_t count);
+    size_t (*wait)(void *ctx);
+    void (*progress)(void *ctx, uint64_t done, uint64_t total); /* or NULL */
+    /* or NULL. NULL, or what is wrong with this event beyond verify.h's rules (static). */
+    const char *(*each)(void *ctx, const struct event *ev, struct span record);
 };
 
 /* OK. ERR_MISMATCH: the log is bad, *out says where. ERR_MALFORMED, ERR_SHORT, ERR_LIMIT: the file
- * is not one, `why` says where. Others: the machine's. */
+ * is not one, `why` says at which byte, and out->size is the first event not reached. Others: the
+ * machine's. */
 #define LOGFILE_WHY_BYTES 160
 MUST_USE enum err logfile_verify(
     const struct logfile_verify *how, struct verify_result *out, char why[LOGFILE_WHY_BYTES]);

@@ -416,6 +416,10 @@ verify_result(const struct verify *v, struct verify_result *out)
 {
     *out = v->result;
     out->size = v->tree.size;
+    if (v->tree.size == 0)
+        tree_empty_root(&out->root);
+    else
+        frontier_root(&v->tree, &out->root);
 }
 
 void

@@ -35,6 +35,7 @@ struct verify_trust {
 
 struct verify_result {
     uint64_t size;       /* events taken in */
+    struct hash root;    /* of their tree */
     uint64_t signatures; /* of events, checked */
     uint64_t statements; /* of agents, checked */
     uint64_t heads;      /* met and checked */
@@ -51,6 +52,12 @@ struct verify_job {
     struct statement_job said; /* the agent's co-signature, if the event has one */
     struct hash leaf;          /* of the record, for whoever keeps tiles */
 };
+
+/* Of a verifier key as people hand it on: ORIGIN/root is root's; ORIGIN is a log key, which vouches
+ * for heads only, so that `fast` is set. ERR_MALFORMED: no verifier key; ERR_MISMATCH: the id in it
+ * is another key's; ERR_LIMIT: it is named after no origin. */
+MUST_USE enum err verify_trust_key(
+    struct span vkey, struct verify_trust *out, char origin[ORIGIN_BYTES_MAX + 1]);
 
 struct verify;
 

@@ -87,6 +87,7 @@ static const struct route routes[] = {
     {METHOD_GET,    "/admin/status",              WHO_LOCAL, 0, 0, NULL, NULL, NULL, NULL, NULL, status_reply},
     {METHOD_POST,   "/admin/users",               WHO_LOCAL, SMALL, 0, NULL, add_user_parse, NULL, add_user_prove, add_user_command, register_reply},
     {METHOD_POST,   "/admin/users/{id}/password", WHO_LOCAL, SMALL, 0, NULL, set_password_parse, NULL, set_password_prove, set_password_command, done_reply},
+    {METHOD_POST,   "/admin/audit/export",        WHO_LOCAL, SMALL, 0, NULL, NULL, NULL, NULL, export_command, export_reply},
     {METHOD_POST,   "/admin/clock/accept",        WHO_LOCAL, SMALL, 0, NULL, NULL, NULL, NULL, clock_accept_command, done_reply},
     {METHOD_PATCH,  "/admin/policy",              WHO_LOCAL, TEXTS, 0, NULL, policy_change_parse, NULL, NULL, policy_adopt_command, policy_adopted_reply},
     {METHOD_POST,   "/admin/keys/rotate",         WHO_LOCAL, SMALL, 0, NULL, rotate_parse, NULL, NULL, rotate_command, rotate_reply},

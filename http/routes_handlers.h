@@ -155,6 +155,8 @@ enum pace relay_agent_reply(struct walk *w);
 enum pace relay_channel_reply(struct walk *w);
 enum pace relay_attach_reply(struct walk *w);
 enum pace status_reply(struct walk *w);
+struct command *export_command(struct walk *w);
+enum pace export_reply(struct walk *w);
 struct command *clock_accept_command(struct walk *w);
 bool rotate_parse(struct walk *w);
 struct command *rotate_command(struct walk *w);

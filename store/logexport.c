@@ -4,7 +4,7 @@
 
 struct export
 {
-    struct loglmdb *log;
+    const struct logexport *how;
     struct logfile_writer *w;
     uint64_t size;
     enum err err;
@@ -19,7 +19,7 @@ put_key_event(void *arg, uint64_t seq)
 
     if (seq >= x->size)
         return false;
-    x->err = loglmdb_record(x->log, seq, x->record, sizeof(x->record), &len);
+    x->err = loglmdb_record(x->how->log, seq, x->record, sizeof(x->record), &len);
     if (x->err == OK)
         x->err = logfile_key_event(x->w, seq, span_of(x->record, len));
     return x->err == OK;
@@ -30,8 +30,9 @@ put_record(void *arg, uint64_t seq, struct span record)
 {
     struct export *x = arg;
 
-    (void)seq;
     x->err = logfile_record(x->w, record);
+    if (x->how->progress != NULL && (seq + 1) % LOGFILE_BUNDLE == 0)
+        x->how->progress(x->how->ctx, seq + 1, x->size);
     return x->err == OK;
 }
 
@@ -42,7 +43,7 @@ put_records(struct export *x)
     uint64_t next = 0;
     enum err err = OK;
 
-    loglmdb_port(x->log, &port);
+    loglmdb_port(x->how->log, &port);
     while (err == OK && x->err == OK && next < x->size) {
         uint64_t left = x->size - next;
 
@@ -53,25 +54,28 @@ put_records(struct export *x)
 }
 
 enum err
-logexport(struct loglmdb *log, const char *origin, const struct logfile_out *out)
+logexport(const struct logexport *how, uint64_t *size)
 {
     struct export *x = calloc(1, sizeof(*x));
     struct loglmdb_head head;
     enum err err;
 
+    *size = 0;
     if (x == NULL)
         return ERR_MEMORY;
-    x->log = log;
-    if ((err = loglmdb_head(log, &head)) != OK)
+    x->how = how;
+    if ((err = loglmdb_head(how->log, &head)) != OK)
         goto out;
     x->size = head.frontier.size;
-    if ((err = logfile_writer_new(out, origin, x->size, &x->w)) != OK ||
+    if ((err = logfile_writer_new(&how->out, how->origin, x->size, &x->w)) != OK ||
         (err = logfile_head(x->w, span_of(head.checkpoint, head.len))) != OK)
         goto out;
-    if ((err = loglmdb_key_events(log, put_key_event, x)) != OK || (err = x->err) != OK)
+    if ((err = loglmdb_key_events(how->log, put_key_event, x)) != OK || (err = x->err) != OK)
         goto out;
     if ((err = put_records(x)) == OK)
         err = logfile_end(x->w);
+    if (err == OK)
+        *size = x->size;
 out:
     logfile_writer_free(x->w);
     free(x);

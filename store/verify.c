@@ -27,7 +27,6 @@ struct walk {
     struct block *filling, *checking; /* checking NULL: the pool is idle */
     struct loglmdb_head head;
     uint64_t total;
-    bool stopped; /* by each() */
     struct event ev;
     struct hash leaves[BLOCK_RECORDS];
 };
@@ -91,15 +90,20 @@ follow(struct walk *w, struct block *b)
     enum err err = OK;
 
     b->job_count = 0;
-    for (uint32_t i = 0; i < b->count && err == OK && !w->stopped; i++) {
+    for (uint32_t i = 0; i < b->count && err == OK; i++) {
         struct span record = span_of(b->bytes + b->offset[i], b->offset[i + 1] - b->offset[i]);
         struct verify_job *job = &b->jobs[b->job_count];
+        const char *wrong = NULL;
 
         if ((err = verify_record(w->verify, record, &w->ev, job)) != OK)
             break;
         w->leaves[b->job_count++] = job->leaf;
-        if (w->how->each != NULL && !w->how->each(w->how->ctx, &w->ev, record))
-            w->stopped = true;
+        if (w->how->each != NULL)
+            wrong = w->how->each(w->how->ctx, &w->ev, record);
+        if (wrong != NULL) {
+            verify_bad(w->verify, job->seq, "%s", wrong);
+            err = ERR_MISMATCH;
+        }
     }
     if (b->job_count > 0) {
         enum err tile_err = tile_writer_append(&w->tiles, w->leaves, b->job_count, compare_tile, w);
@@ -148,7 +152,7 @@ fill(void *arg, uint64_t seq, struct span record)
     b->offset[++b->count] = (uint32_t)b->used;
     if (b->count == BLOCK_RECORDS || b->used >= BLOCK_BYTES)
         f->err = block_done(f->w);
-    return f->err == OK && !f->w->stopped;
+    return f->err == OK;
 }
 
 static enum err
@@ -160,7 +164,7 @@ walk_records(struct walk *w)
     enum err err = OK;
 
     loglmdb_port(w->how->log, &port);
-    while (err == OK && f.err == OK && !w->stopped && next < w->total) {
+    while (err == OK && f.err == OK && next < w->total) {
         uint64_t left = w->total - next;
 
         err = port.read(
@@ -207,7 +211,7 @@ compare_frontier(struct walk *w)
     size_t stored_len = frontier_encode(&w->head.frontier, stored);
     size_t ours_len = frontier_encode(verify_frontier(w->verify), ours);
 
-    if (w->head.frontier.size == 0 || w->stopped)
+    if (w->head.frontier.size == 0)
         return;
     if (!span_equal(span_of(stored, stored_len), span_of(ours, ours_len)))
         verify_bad(w->verify, w->head.frontier.size - 1,
@@ -234,8 +238,8 @@ run(struct walk *w)
     verify_result(w->verify, &result);
     if (err != OK && err != ERR_MISMATCH)
         return err;
-    if (result.bad || w->stopped)
-        return result.bad ? ERR_MISMATCH : OK;
+    if (result.bad)
+        return ERR_MISMATCH;
     compare_frontier(w);
     check_surplus(w);
     return verify_done(w->verify);

@@ -15,8 +15,9 @@ struct store_verify {
     unsigned threads;          /* for signatures; 0: one per core */
     struct span old;           /* --checkpoint OLD: a signed note; empty: none */
     void *ctx;
-    void (*progress)(void *ctx, uint64_t done, uint64_t total);          /* or NULL */
-    bool (*each)(void *ctx, const struct event *ev, struct span record); /* or NULL; false: stop */
+    void (*progress)(void *ctx, uint64_t done, uint64_t total); /* or NULL */
+    /* or NULL. NULL, or what is wrong with this event beyond the log's rules (static). */
+    const char *(*each)(void *ctx, const struct event *ev, struct span record);
 };
 
 /* OK, or ERR_MISMATCH with the first bad event in the result; other errors are the machine's

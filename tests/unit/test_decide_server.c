@@ -26,6 +26,20 @@ audit_read(void **state)
 }
 
 static void
+audit_exported(void **state)
+{
+    (void)state;
+    given(CMD_EXPORT_AUDIT);
+    by_token(ROLE_AUDITOR);
+    C.export_audit.action = "log";
+    expect("by an auditor", "audit.exported" BY_ADMIN ", action=log" SEALED "\n");
+    F.caller.role = ROLE_TECHNICIAN;
+    expect("by a technician", NOT_THEIR_ROLE("audit_read"));
+    by_cli();
+    expect("by the command line", "audit.exported by cli on, action=log\n");
+}
+
+static void
 log_opened(void **state)
 {
     (void)state;
@@ -411,6 +425,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(audit_read),
+        cmocka_unit_test(audit_exported),
         cmocka_unit_test(log_opened),
         cmocka_unit_test(policy_adopted),
         cmocka_unit_test(started),

@@ -495,12 +495,12 @@ rewritten_with_all_keys(void **state)
     assert_true(result.bad_seq >= 600);
 }
 
-static bool
-stop_at_ten(void *ctx, const struct event *ev, struct span record)
+static const char *
+no_ten(void *ctx, const struct event *ev, struct span record)
 {
     (void)record;
     *(uint64_t *)ctx = ev->seq;
-    return ev->seq < 10;
+    return ev->seq == 10 ? "it is the tenth" : NULL;
 }
 
 static uint64_t progressed;
@@ -519,12 +519,13 @@ hooks(void **state)
     uint64_t last = 0;
     struct verify_result result;
     struct store_verify how = {
-        .log = f.log, .origin = f.state.origin, .ctx = &last, .each = stop_at_ten};
+        .log = f.log, .origin = f.state.origin, .ctx = &last, .each = no_ten};
 
     (void)state;
-    assert_int_equal(store_verify(&how, &result, &f.why), OK);
+    assert_int_equal(store_verify(&how, &result, &f.why), ERR_MISMATCH);
     assert_int_equal(last, 10);
-    assert_int_equal(result.size, 11);
+    assert_int_equal(result.bad_seq, 10);
+    assert_string_equal(result.why, "it is the tenth");
     how.each = NULL;
     how.progress = progress;
     assert_int_equal(store_verify(&how, &result, &f.why), OK);

@@ -926,6 +926,54 @@ devices_change(void **state)
     verify_free(m.v);
 }
 
+/* ---- keys as people hand them on */
+
+static void
+keys_from_outside(void **state)
+{
+    static const struct {
+        const char *name;
+        enum err err;
+        bool root;
+        const char *origin;
+    } rows[] = {
+        {"help.example/root", OK, true, "help.example"},
+        {"help.example", OK, false, "help.example"},
+        {"help.example/2", OK, false, "help.example/2"},
+        {"help.example/2/root", OK, true, "help.example/2"},
+        {"/root", ERR_LIMIT, false, NULL},
+        {"a23456789012345678901234567890123456789012345678901234567890123x/root", OK, true,
+            "a23456789012345678901234567890123456789012345678901234567890123x"},
+        {"a23456789012345678901234567890123456789012345678901234567890123xy/root", ERR_LIMIT, false,
+            NULL},
+    };
+    char text[NOTE_VKEY_BYTES_MAX], origin[ORIGIN_BYTES_MAX + 1];
+    struct verify_trust trust;
+    struct note_key key;
+    uint8_t pk[32] = {9};
+    size_t len;
+
+    (void)state;
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        assert_int_equal(note_key_make(span_str(rows[i].name), pk, &key), OK);
+        assert_int_equal(note_vkey_format(&key, text, sizeof(text), &len), OK);
+        assert_int_equal(verify_trust_key(span_of(text, len), &trust, origin), rows[i].err);
+        if (rows[i].err != OK)
+            continue;
+        assert_string_equal(origin, rows[i].origin);
+        assert_int_equal(trust.has_root, rows[i].root);
+        assert_int_equal(trust.has_log, !rows[i].root);
+        assert_int_equal(trust.fast, !rows[i].root);
+        assert_memory_equal(rows[i].root ? trust.root_pk : trust.log.public_key, pk, 32);
+    }
+    assert_int_equal(verify_trust_key(span_str("help.example"), &trust, origin), ERR_MALFORMED);
+    assert_int_equal(verify_trust_key(span_str(""), &trust, origin), ERR_MALFORMED);
+    assert_int_equal(note_key_make(span_str("help.example/root"), pk, &key), OK);
+    key.id ^= 1;
+    assert_int_equal(note_vkey_format(&key, text, sizeof(text), &len), OK);
+    assert_int_equal(verify_trust_key(span_of(text, len), &trust, origin), ERR_MISMATCH);
+}
+
 int
 main(void)
 {
@@ -939,6 +987,7 @@ main(void)
         cmocka_unit_test(a_log_key_is_trusted),
         cmocka_unit_test(statements),
         cmocka_unit_test(devices_change),
+        cmocka_unit_test(keys_from_outside),
     };
 
     if (sodium_init() < 0)

@@ -22,6 +22,7 @@ static const char usage[] =
     "       gatehouse audit tail     [the same filters]        new events as they come\n"
     "       gatehouse audit timeline --session ID | --user ID | --machine ID | --ip ADDR\n"
     "       gatehouse audit verify   --state-dir DIR [--fast] [--checkpoint OLD]\n"
+    "       gatehouse audit export   --state-dir DIR --out FILE\n"
     "options of all: --server URL, --ca FILE, --state-dir DIR, --json, -o table|jsonl\n"
     "example: gatehouse audit timeline --session ses_0123456789abcdefghjkmnpqrs\n";
 
@@ -289,6 +290,8 @@ audit_main(int argc, char **argv)
 
     if (strcmp(verb, "verify") == 0)
         return audit_verify_main(argc - 1, argv + 1);
+    if (strcmp(verb, "export") == 0)
+        return audit_export_main(argc - 1, argv + 1);
     if (strcmp(verb, "--help") == 0 || (argc > 2 && strcmp(argv[2], "--help") == 0)) {
         fputs(usage, stdout);
         return EXIT_DONE;

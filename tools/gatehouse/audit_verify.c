@@ -7,11 +7,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "projections/digest.h"
+#include "projections/digest_check.h"
 #include "store/keys.h"
 #include "store/verify.h"
 #include "tools/gatehouse/audit.h"
 #include "tools/gatehouse/exit.h"
+#include "tools/progress.h"
 
 #define NOTE_FILE_MAX 8192
 
@@ -19,9 +20,9 @@ static const char usage[] =
     "usage: gatehouse audit verify --state-dir DIR [--fast] [--checkpoint FILE] [--key VKEY]\n"
     "  --fast             tree and heads only (no signature of each event)\n"
     "  --checkpoint FILE  an older head (a signed note): the log must extend it\n"
-    "  --key VKEY         the root verifier key, as `gatehouse init` printed it; without it, the "
-    "one\n"
-    "                     in the state folder is taken\n"
+    "  --key VKEY         the root verifier key, as `gatehouse init` printed it (or a log key: "
+    "tree\n"
+    "                     and heads only); without it, the one in the state folder is taken\n"
     "Exit code 5: the log does not verify; the message names the first bad event.\n";
 
 struct verify_options {
@@ -58,52 +59,23 @@ parse(int argc, char **argv, struct verify_options *o)
     return optind == argc && o->state_dir != NULL;
 }
 
-/* ---- digests ---- */
-
-struct digests {
-    struct world *world;
-    uint64_t checked, skipped;
-    uint64_t bad_seq;
-    bool bad;
-    bool tty;
+struct watch {
+    struct digest_check digests;
+    struct progress progress;
 };
 
-/* server.started carries the digest of the world before it. */
-static bool
-check_digest(void *ctx, const struct event *ev, struct span record)
+static const char *
+each(void *ctx, const struct event *ev, struct span record)
 {
-    struct digests *d = ctx;
-    struct hash said, ours;
-
     (void)record;
-    if (ev->type == EV_SERVER_STARTED &&
-        fields_fixed(&ev->data, FIELD_DIGEST, said.b, HASH_BYTES)) {
-        if (fields_u64(&ev->data, FIELD_DIGEST_VERSION) != WORLD_DIGEST_VERSION) {
-            d->skipped++;
-        } else {
-            world_digest(d->world, d->world->eff_us, &ours);
-            d->checked++;
-            if (!hash_equal(&said, &ours)) {
-                d->bad = true;
-                d->bad_seq = ev->seq;
-                return false;
-            }
-        }
-    }
-    world_fold(d->world, ev);
-    return true;
+    return digest_check_event(&((struct watch *)ctx)->digests, ev);
 }
 
 static void
 progress(void *ctx, uint64_t done, uint64_t total)
 {
-    const struct digests *d = ctx;
-
-    if (d->tty && total > 100000)
-        fprintf(stderr, "\r%" PRIu64 " of %" PRIu64 " events", done, total);
+    progress_show(&((struct watch *)ctx)->progress, done, total);
 }
-
-/* ---- ---- */
 
 static int
 read_note(const char *path, char *out, size_t cap, size_t *len)
@@ -118,75 +90,79 @@ read_note(const char *path, char *out, size_t cap, size_t *len)
                                     : EXIT_DONE;
 }
 
+/* The key given, or root's as the state folder has it: then the log is only compared with itself.
+ */
 static int
-root_key(const struct verify_options *o, const struct state *st, struct note_key *out)
+take_key(const struct verify_options *o, const struct state *st, struct verify_trust *out)
 {
+    char origin[ORIGIN_BYTES_MAX + 1];
     struct complaint why = {""};
+    struct note_key root;
 
-    if (o->key != NULL)
-        return note_vkey_parse(span_str(o->key), out) == OK
+    if (o->key != NULL) {
+        if (verify_trust_key(span_str(o->key), out, origin) != OK)
+            return fail(EXIT_USAGE, "--key: not a verifier key");
+        return strcmp(origin, st->origin) == 0
                    ? EXIT_DONE
-                   : fail(EXIT_USAGE, "--key: not a verifier key");
-    return keys_root_public(st, out, &why) == OK ? EXIT_DONE : fail(EXIT_REFUSED, why.text);
+                   : fail(EXIT_USAGE, "--key: the key is another log's");
+    }
+    if (keys_root_public(st, &root, &why) != OK)
+        return fail(EXIT_REFUSED, why.text);
+    out->has_root = true;
+    memcpy(out->root_pk, root.public_key, sizeof(out->root_pk));
+    return EXIT_DONE;
 }
 
 static int
-report(const struct verify_options *o, const struct verify_result *result,
-    const struct digests *digests, const char *origin)
+report(const struct store_verify *how, const struct verify_result *result,
+    const struct digest_check *digests)
 {
-    if (digests->bad) {
-        fprintf(stderr,
-            "gatehouse audit verify: event %" PRIu64
-            ": the state before it is not the one whose digest it carries\n",
-            digests->bad_seq);
-        return EXIT_UNVERIFIED;
-    }
     if (result->bad) {
         fprintf(stderr, "gatehouse audit verify: event %" PRIu64 ": %s\n", result->bad_seq,
             result->why);
         return EXIT_UNVERIFIED;
     }
-    printf("log %s: %" PRIu64 " events verify (%s)\n", origin, result->size,
-        o->fast ? "tree, heads and key events" : "every signature, chain, tree and head");
+    printf("log %s: %" PRIu64 " events verify (%s)\n", how->origin, result->size,
+        how->fast ? "tree, heads and key events" : "every signature, chain, tree and head");
     printf("signatures %" PRIu64 ", state digests %" PRIu64, result->signatures, digests->checked);
     if (digests->skipped > 0)
         printf(" (%" PRIu64 " of another version: not checked)", digests->skipped);
-    puts(o->checkpoint != NULL ? ", extends the older checkpoint" : "");
+    puts(how->old.len > 0 ? ", extends the older checkpoint" : "");
+    if (how->trust.has_log)
+        puts("A log key vouches for tree and heads only: give root's key to have every event "
+             "checked.");
     return EXIT_DONE;
 }
 
 static int
 verify(const struct verify_options *o, struct state *st, struct loglmdb *log)
 {
-    struct store_verify how = {.log = log, .origin = st->origin, .fast = o->fast};
-    struct digests digests = {.world = world_new(), .tty = isatty(STDERR_FILENO) != 0};
+    struct store_verify how = {.log = log, .origin = st->origin};
     struct complaint why = {""};
     struct verify_result result;
-    struct note_key root;
     char note[NOTE_FILE_MAX];
+    struct watch watch;
     size_t note_len = 0;
     enum err err;
-    int code;
+    int code = take_key(o, st, &how.trust);
 
-    if (digests.world == NULL)
-        return fail(EXIT_REFUSED, "out of memory");
-    code = root_key(o, st, &root);
     if (code == EXIT_DONE && o->checkpoint != NULL)
         code = read_note(o->checkpoint, note, sizeof(note), &note_len);
-    if (code == EXIT_DONE) {
-        how.trust.has_root = true;
-        memcpy(how.trust.root_pk, root.public_key, 32);
-        how.old = span_of(note, note_len);
-        how.ctx = &digests;
-        how.progress = progress;
-        how.each = o->fast ? NULL : check_digest;
-        err = store_verify(&how, &result, &why);
-        if (digests.tty)
-            fputs("\r\033[K", stderr);
-        code = err == OK || err == ERR_MISMATCH ? report(o, &result, &digests, st->origin)
-                                                : fail(EXIT_REFUSED, why.text);
-    }
-    world_free(digests.world);
+    if (code != EXIT_DONE)
+        return code;
+    if (digest_check_init(&watch.digests) != OK)
+        return fail(EXIT_REFUSED, "out of memory");
+    progress_init(&watch.progress);
+    how.fast = o->fast || how.trust.fast;
+    how.old = span_of(note, note_len);
+    how.ctx = &watch;
+    how.progress = progress;
+    how.each = how.fast ? NULL : each;
+    err = store_verify(&how, &result, &why);
+    progress_end(&watch.progress);
+    code = err == OK || err == ERR_MISMATCH ? report(&how, &result, &watch.digests)
+                                            : fail(EXIT_REFUSED, why.text);
+    digest_check_fini(&watch.digests);
     return code;
 }
 
