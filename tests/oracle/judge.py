@@ -37,6 +37,17 @@ class Judge:
                               capture_output=True, text=True, check=False)
 
 
+    def file(self, folder):
+        """The exported file, by the oracle that knows the format from its description."""
+        keys = ("--key", (folder / "root").read_text().strip(), "--key", (folder / "vkey").read_text().strip())
+        return subprocess.run(["/usr/bin/python3", HERE / "records.py", folder / "export", *keys],
+                              capture_output=True, text=True, check=False)
+
+    def verify(self, folder, *options, key="root"):
+        return subprocess.run([self.args.verify, "log", folder / "export", "--key-file", folder / key, *options],
+                              capture_output=True, text=True, check=False)
+
+
 def expect_good(result, what):
     print(what, (result.stdout + result.stderr).strip())
     if result.returncode != 0:
@@ -187,6 +198,77 @@ def serve(folder):
     return server
 
 
+def frames(path):
+    """[header, (tag, bytes)...] of an exported log."""
+    data = path.read_bytes()
+    at = [i for i, byte in enumerate(data[:300]) if byte == 10][2] + 1
+    found = [data[:at]]
+    while at < len(data):
+        size = int.from_bytes(data[at + 1:at + 5], "big")
+        found.append((data[at:at + 1], data[at + 5:at + 5 + size]))
+        at += 5 + size
+    return found
+
+
+def damage_to_file(folder):
+    path = folder / "export"
+
+    def edit_frames(change):
+        def run():
+            found = frames(path)
+            change(found)
+            path.write_bytes(found[0] + b"".join(tag + len(body).to_bytes(4, "big") + body for tag, body in found[1:]))
+        return run
+    return {  # of SMALL records: H, K 0, K 100, B, B, E
+        "header": (lambda: flip(path, 3), "not a log file"),
+        "a size of one less": (lambda: path.write_bytes(path.read_bytes().replace(b"\n300\n", b"\n299\n", 1)), "says 299 records"),
+        "a record's bit": (lambda: flip(path, path.stat().st_size // 2), ""),
+        "a frame gone": (edit_frames(lambda f: f.pop(4)), ""),
+        "bundles swapped": (edit_frames(lambda f: f.insert(4, f.pop(5))), "short bundle"),
+        "a key event gone": (edit_frames(lambda f: f.pop(3)), "list of key events"),
+        "key events swapped": (edit_frames(lambda f: f.insert(2, f.pop(3))), "order of key events"),
+        "a key event too many": (edit_frames(lambda f: f.insert(3, (b"K", (7).to_bytes(8, "big") + entry_of(f, 7)))), "list of key events"),
+        "no head": (edit_frames(lambda f: f.pop(1)), "no head"),
+        "head behind the keys": (edit_frames(lambda f: f.insert(2, f.pop(1))), "order of frames"),
+        "no end": (edit_frames(lambda f: f.pop()), "no end"),
+        "two ends": (edit_frames(lambda f: f.append(f[-1])), "order of frames"),
+        "cut": (lambda: path.write_bytes(path.read_bytes()[:-9]), "cut short"),
+        "an unknown frame": (edit_frames(lambda f: f.insert(4, (b"X", b""))), "unknown frame"),
+    }
+
+
+def entry_of(found, seq):
+    body, at = found[4][1], 0
+    for _ in range(seq):
+        at += 2 + int.from_bytes(body[at:at + 2], "big")
+    return body[at + 2:at + 2 + int.from_bytes(body[at:at + 2], "big")]
+
+
+def judge_files(judge, rejects):
+    """The exported file: by the oracle and by our own program, which must always agree."""
+    if not rejects:
+        for size in SIZES:
+            folder = judge.write(size)
+            expect_good(judge.file(folder), f"file of {size}:")
+            expect_good(judge.verify(folder, key="vkey"), f"gatehouse-verify by the log key, file of {size}:")
+            if size == 0:  # no event certifies the log key yet
+                continue
+            expect_good(judge.verify(folder), f"gatehouse-verify, file of {size}:")
+            expect_good(judge.verify(folder, "--fast"), f"gatehouse-verify --fast, file of {size}:")
+        return
+    for what, (damage, reason) in damage_to_file(judge.write(SMALL)).items():
+        folder = judge.write(SMALL)
+        damage()
+        expect_bad(judge.file(folder), what, reason)
+        ours = judge.verify(folder)
+        print(f"  gatehouse-verify: {ours.stderr.strip()}")
+        if ours.returncode != 5:
+            sys.exit(f"{what}: gatehouse-verify ended with {ours.returncode}")
+    folder = judge.write(SMALL)
+    expect_good(judge.file(folder), "undamaged:")
+    expect_good(judge.verify(folder), "undamaged, gatehouse-verify:")
+
+
 def signed_head(size, root):
     key = nacl.signing.SigningKey(b"\2" * 32)
     text = ORIGIN + b"\n%d\n" % size + base64.b64encode(root) + b"\n"
@@ -215,15 +297,20 @@ def judge_live(judge):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=("go-sizes", "go-rejects", "go-live", "records-sizes", "records-rejects"))
+    parser.add_argument("what", choices=("go-sizes", "go-rejects", "go-live", "records-sizes", "records-rejects",
+                                         "file-sizes", "file-rejects"))
     parser.add_argument("--writelog", required=True)
     parser.add_argument("--go", required=True)
+    parser.add_argument("--verify", required=True)
     args = parser.parse_args()
     oracle = "go" if args.what.startswith("go") else "records"
     with tempfile.TemporaryDirectory() as name:
         judge = Judge(args, pathlib.Path(name))
         if args.what == "go-live":
             judge_live(judge)
+            return
+        if args.what.startswith("file"):
+            judge_files(judge, args.what.endswith("rejects"))
             return
         if args.what.endswith("sizes"):
             for size in SIZES:

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """Checks a log's records with nothing of Gatehouse: msgpack, PyNaCl, hashlib; docs/log-format.md as a program.
 
-    records.py FOLDER [--key VKEY]... [--event-key HEX]
+    records.py FOLDER|FILE [--key VKEY]... [--event-key HEX]
 
-FOLDER holds `checkpoint` and `tile/entries/...` (C2SP bundles). --key: the verifier key of root
+FOLDER holds `checkpoint` and `tile/entries/...` (C2SP bundles); FILE is an exported log
+(gatehouse-log-file-v1). --key: the verifier key of root
 (named ORIGIN/root: it must have certified the keys in log.opened) or of the log. --event-key: the
 event key of epoch 1, where log.opened is not to be asked."""
 import argparse
@@ -16,8 +17,9 @@ import msgpack
 import nacl.exceptions
 import nacl.signing
 
-LOG_OPENED, KEY_ROTATED = 1, 2
+LOG_OPENED, KEY_ROTATED, KEY_COMPROMISED = 1, 2, 3
 ROOT_KEY, LOG_KEY, EVENT_KEY, ROOT_SIG, KEY_ROLE, EPOCH, NEW_KEY, POSSESSION_SIG, OTHER_SIG = 41, 42, 43, 44, 45, 46, 47, 48, 49
+ORIGIN = 57
 
 
 def sha256(*parts):
@@ -36,19 +38,75 @@ def check(good, what):
         raise SystemExit(f"does not verify: {what}")
 
 
+def bundle_entries(data, what):
+    """Each entry is a big-endian u16 length and its bytes."""
+    at = 0
+    while at < len(data):
+        size = int.from_bytes(data[at:at + 2], "big")
+        check(len(data) >= at + 2 + size, f"{what}: cut short")
+        yield data[at + 2:at + 2 + size]
+        at += 2 + size
+
+
 def entries(folder):
-    """Records in order: bundles of 256, each entry a big-endian u16 length and its bytes."""
+    """Records in order, out of bundles of 256."""
     def index(path):  # x001/x234/067.p/5 -> 1234067
         name = str(path.relative_to(folder / "tile/entries")).split(".p")[0]
         return int(name.replace("x", "").replace("/", ""))
     bundles = [path for path in (folder / "tile/entries").rglob("*") if path.is_file()]
     for path in sorted(bundles, key=index):
-        data, at = path.read_bytes(), 0
-        while at < len(data):
-            size = int.from_bytes(data[at:at + 2], "big")
-            check(len(data) >= at + 2 + size, f"{path}: cut short")
-            yield data[at + 2:at + 2 + size]
-            at += 2 + size
+        yield from bundle_entries(path.read_bytes(), path)
+
+
+class LogFile:
+    """An exported log: three header lines, then frames H, K, B, E of tag u8, length u32, bytes."""
+
+    def __init__(self, path):
+        data = path.read_bytes()
+        check(data.count(b"\n") >= 3, "file: no header")
+        magic, origin, size, rest = data.split(b"\n", 3)
+        check(magic == b"gatehouse-log-file-v1", "file: not a log file")
+        check(size.isdigit() and str(int(size)).encode() == size, "file: size")
+        self.origin, self.size, self.heads, self.keys, self.records = origin, int(size), [], {}, []
+        order = self.read(rest)
+        check(bytes(sorted(order, key=b"HKBE".index)) == order and order.count(b"E") == 1, "file: order of frames")
+        check(list(self.keys) == sorted(self.keys), "file: order of key events")
+        check(len(self.records) == self.size, f"file: says {self.size} records, has {len(self.records)}")
+
+    def read(self, rest):
+        order, at, short = bytearray(), 0, False
+        while at < len(rest):
+            check(len(rest) >= at + 5, "file: cut short")
+            tag, size = rest[at:at + 1], int.from_bytes(rest[at + 1:at + 5], "big")
+            body = rest[at + 5:at + 5 + size]
+            check(len(body) == size, "file: cut short")
+            check(tag in (b"H", b"K", b"B", b"E"), "file: unknown frame")
+            self.take(tag, body)
+            check(not (tag == b"B" and short), "file: a short bundle in the middle")
+            short = len(self.records) % 256 != 0
+            order += tag
+            at += 5 + size
+        check(order.endswith(b"E"), "file: no end")
+        return bytes(order)
+
+    def take(self, tag, body):
+        if tag == b"H":
+            self.heads.append(body)
+        elif tag == b"K":
+            check(len(body) > 8 and int.from_bytes(body[:8], "big") not in self.keys, "file: key event")
+            self.keys[int.from_bytes(body[:8], "big")] = body[8:]
+        elif tag == b"B":
+            before = len(self.records)
+            self.records += bundle_entries(body, "file: bundle")
+            check(0 < len(self.records) - before <= 256, "file: bundle")
+        else:
+            check(body == b"", "file: end")
+
+    def check_keys(self):
+        """The list names every key event, as it is, and nothing else."""
+        met = {seq: record for seq, record in enumerate(self.records)
+               if msgpack.unpackb(record[:-64], strict_map_key=False)[8] in (LOG_OPENED, KEY_ROTATED, KEY_COMPROMISED)}
+        check(met == self.keys, "file: list of key events")
 
 
 def canonical(value, depth=0):
@@ -75,8 +133,8 @@ def parse_vkey(text):
     return name, key[1:]
 
 
-def open_head(folder):
-    text, signatures = (folder / "checkpoint").read_bytes().rsplit(b"\n\n", 1)
+def open_head(note):
+    text, signatures = note.rsplit(b"\n\n", 1)
     origin, size, root = text.split(b"\n")
     name, sig = signatures.rstrip(b"\n").split(b" ")[1:]
     check(name == origin, "head: signed under another name")
@@ -90,6 +148,7 @@ def follow_keys(event, origin, keys, trusted):
     if kind == LOG_OPENED:
         root = trusted.get("root", data[ROOT_KEY])
         check(root == data[ROOT_KEY], "record 0: another root key")
+        check(data[ORIGIN] == origin.decode(), "record 0: another origin")
         verified(root, b"gatehouse-keys-v1\n" + origin + b"\n" + data[LOG_KEY] + data[EVENT_KEY], data[ROOT_SIG], "record 0: root")
         keys["log"], keys["event"] = [data[LOG_KEY]], [trusted.get("event", data[EVENT_KEY])]
     elif kind == KEY_ROTATED:
@@ -102,9 +161,9 @@ def follow_keys(event, origin, keys, trusted):
     return None
 
 
-def check_records(folder, origin, trusted):
+def check_records(found, origin, trusted):
     prev, eff, leaves, keys = bytes(32), 0, [], {"log": [], "event": []}
-    for seq, record in enumerate(entries(folder)):
+    for seq, record in enumerate(found):
         body, sig = record[:-64], record[-64:]
         event = msgpack.unpackb(body, strict_map_key=False)
         check(msgpack.packb(event) == body and canonical(event), f"record {seq}: not canonical")
@@ -124,16 +183,26 @@ def check_records(folder, origin, trusted):
 
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("log", type=pathlib.Path)
     parser.add_argument("--key", action="append", default=[])
     parser.add_argument("--event-key", type=bytes.fromhex)
     args = parser.parse_args()
-    text, origin, size, root, sig = open_head(args.folder)
+    if args.log.is_file():
+        file = LogFile(args.log)
+        heads = [head for head in map(open_head, file.heads) if head[2] == file.size]
+        check(heads, "file: no head of its size")
+        text, origin, size, root, sig = heads[0]
+        check(origin == file.origin, "file: a head of another origin")
+        file.check_keys()
+        found = file.records
+    else:
+        text, origin, size, root, sig = open_head((args.log / "checkpoint").read_bytes())
+        found = entries(args.log)
     trusted = {"event": args.event_key} if args.event_key else {}
     for name, key in map(parse_vkey, args.key):
         check(name.encode() in (origin, origin + b"/root"), f"key {name} is not of {origin.decode()}")
         trusted["root" if name.endswith("/root") else "log"] = key
-    leaves, keys = check_records(args.folder, origin, trusted)
+    leaves, keys = check_records(found, origin, trusted)
     log_keys = [trusted["log"]] if "log" in trusted else keys["log"]
     check(size == len(leaves), f"head: speaks of {size} records, here are {len(leaves)}")
     check(root == root_of(leaves), "head: another root")

@@ -7,6 +7,7 @@
  *   tile/<L>/<N>[.p/<W>]              hashes, C2SP tlog-tiles
  *   tile/entries/<N>[.p/<W>]          records
  *   leaves                            the leaf hashes, 32 bytes each
+ *   export                            the whole log as one file, as `gatehouse audit export` has it
  *   proofs/inclusion-<i>.tlog-proof   as C2SP has them
  *   proofs/consistency-<m>            m, root of the first m leaves, hashes: a line each
  *
@@ -20,6 +21,7 @@
 
 #include "core/ascii.h"
 #include "core/event.h"
+#include "core/logfile.h"
 #include "core/proof.h"
 
 #define ORIGIN     "gatehouse.oracle"
@@ -145,6 +147,7 @@ fill_event(uint64_t seq, struct event *ev)
         fields_add_span(&ev->data, FIELD_LOG_KEY, public_of(log_.log));
         fields_add_span(&ev->data, FIELD_EVENT_KEY, public_of(log_.event));
         fields_add_span(&ev->data, FIELD_ROOT_SIG, span_of(one, sizeof(one)));
+        fields_add_span(&ev->data, FIELD_ORIGIN, span_str(ORIGIN));
     } else if (seq == ROTATED_AT) {
         struct span next = public_of(log_.event_next);
 
@@ -254,6 +257,67 @@ write_tiles(uint64_t size)
     }
 }
 
+/* ---- all of it as one file, from the bundles just written */
+
+static enum err
+write_piece(void *file, struct span bytes)
+{
+    return fwrite(bytes.ptr, 1, bytes.len, file) == bytes.len ? OK : ERR_IO;
+}
+
+static void
+export_bundle(struct logfile_writer *w, uint64_t size, uint64_t index, bool keys)
+{
+    uint64_t first = index * TILE_WIDTH, left = size - first;
+    struct tile_path tile = {true, 0, index, (unsigned)(left < TILE_WIDTH ? left : TILE_WIDTH)};
+    static uint8_t entry[UINT16_MAX];
+    char path[TILE_PATH_BYTES + 1], name[2048];
+    uint8_t length[2];
+    size_t path_len;
+    FILE *f;
+
+    must(tile_path_format(&tile, path, sizeof(path) - 1, &path_len), "tile path");
+    path[path_len] = '\0';
+    snprintf(name, sizeof(name), "%s/%s", log_.folder, path + strlen("/log/"));
+    if ((f = fopen(name, "rb")) == NULL)
+        die("cannot read %s", name);
+    for (uint64_t seq = first; seq < first + tile.width; seq++) {
+        if (fread(length, 1, 2, f) != 2)
+            die("cannot read %s", name);
+        path_len = (size_t)length[0] << 8 | length[1];
+        if (fread(entry, 1, path_len, f) != path_len)
+            die("cannot read %s", name);
+        if (!keys)
+            must(logfile_record(w, span_of(entry, path_len)), "export");
+        else if (seq == 0 || seq == ROTATED_AT)
+            must(logfile_key_event(w, seq, span_of(entry, path_len)), "export");
+    }
+    fclose(f);
+}
+
+static void
+write_export(uint64_t size, struct span checkpoint)
+{
+    uint64_t bundles = (size + TILE_WIDTH - 1) / TILE_WIDTH;
+    struct logfile_writer *w;
+    char name[2048];
+    FILE *f;
+
+    snprintf(name, sizeof(name), "%s/export", log_.folder);
+    if ((f = fopen(name, "wb")) == NULL)
+        die("cannot write %s", name);
+    must(logfile_writer_new(&(struct logfile_out){f, write_piece}, ORIGIN, size, &w), "export");
+    must(logfile_head(w, checkpoint), "export");
+    if (bundles > 0)
+        export_bundle(w, size, 0, true); /* all key events are in the first */
+    for (uint64_t i = 0; i < bundles; i++)
+        export_bundle(w, size, i, false);
+    must(logfile_end(w), "export");
+    logfile_writer_free(w);
+    if (fclose(f) != 0)
+        die("cannot write %s", name);
+}
+
 static void
 write_inclusion(uint64_t index, uint64_t size, struct span checkpoint)
 {
@@ -335,6 +399,7 @@ main(int argc, char **argv)
     frontier_root(&log_.writer.frontier, &root);
     must(checkpoint_sign(size, &root, log_.log, checkpoint, sizeof(checkpoint), &len), "head");
     write_file("checkpoint", checkpoint, len);
+    write_export(size, span_of(checkpoint, len));
     write_proofs(size, span_of(checkpoint, len));
     note_signer_free(log_.root);
     note_signer_free(log_.log);
