@@ -59,6 +59,8 @@ enum field_kind {
     X(28, ATTEMPT, "attempt", KIND_U64, false) /* seq of the attempt that this concludes */        \
     X(29, FROM_SEQ, "from_seq", KIND_U64, false)                                                   \
     X(30, TO_SEQ, "to_seq", KIND_U64, false)                                                       \
+    X(31, GENERATION, "generation", KIND_U64, false) /* of a table of counted refusals */           \
+    X(32, REFUSAL_COUNTS, "refusal_counts", KIND_STR, false) /* as found at start */                \
     /* server, keys, clock */                                                                      \
     X(40, VERSION, "version", KIND_STR, false)                                                     \
     X(41, ROOT_KEY, "root_key", KIND_BIN, false)                                                   \
@@ -149,7 +151,7 @@ enum field {
     X(12, BACKUP_TAKEN, "backup.taken", 1, 6003, 99, "database", "success")                        \
     X(13, STATE_COMMITTED, "state.committed", 1, 6002, 99, "database", "success")                  \
     X(14, CONNECTION_REFUSED, "connection.refused", 1, 4001, 5, "network", "failure")              \
-    X(15, REFUSALS_COUNTED, "refusals.counted", 1, 4001, 5, "network", "failure")                  \
+    X(15, REFUSALS_COUNTED, "refusals.counted", 2, 4001, 5, "network", "failure")                  \
     X(16, CLOCK_ACCEPTED, "clock.accepted", 1, 6002, 3, "host", "success")                         \
     X(20, LOGIN_ATTEMPTED, "login.attempted", 1, 3002, 1, "authentication", "unknown")             \
     X(21, LOGIN_SUCCEEDED, "login.succeeded", 1, 3002, 1, "authentication", "success")             \

@@ -317,6 +317,7 @@ struct start_server {
     struct hash world_digest; /* of the world that was rebuilt, before this event */
     uint32_t digest_version;
     bool anchor_shares_device;
+    const char *refusal_counts; /* static: how they were found (projections/refusals.h), or NULL */
     bool clock_stepped;
     int64_t wall_error_us;
     bool secret_known; /* fingerprint is the token secret's, and the log has not named another */

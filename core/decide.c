@@ -110,7 +110,7 @@ bool
 decide_within(const struct facts *facts, const enum rule *rules, size_t count, bool holds,
     struct decision *out)
 {
-    bool over = false;
+    enum rule over = RULE_NONE;
     int64_t frees_us = 0;
 
     out->limit = facts->limits[rules[0]];
@@ -119,19 +119,48 @@ decide_within(const struct facts *facts, const enum rule *rules, size_t count, b
 
         if (limit->count < limit->limit)
             continue;
-        over = true;
+        if (over == RULE_NONE)
+            over = rules[i];
         if (limit->frees_us > frees_us)
             frees_us = limit->frees_us;
     }
-    if (over) {
+    if (over != RULE_NONE) {
         out->limit.frees_us = frees_us;
         out->count_refusal = true;
+        out->counted_rule = over;
         decision_refuse(out, REFUSE_TOO_OFTEN, NULL, NULL);
         return false;
     }
     if (holds)
         out->limit.count++;
     return true;
+}
+
+static bool
+decide_budget_spent(int64_t frees_us, bool holds, struct decision *out)
+{
+    if (holds)
+        out->limit.count--; /* it does not go on after all */
+    out->limit.frees_us = frees_us;
+    out->count_refusal = true;
+    out->counted_rule = RULE_NONE;
+    decision_refuse(out, REFUSE_TOO_OFTEN, NULL, NULL);
+    return false;
+}
+
+bool
+decide_budget(const struct facts *facts, bool holds, struct decision *out)
+{
+    return !facts->budget.spent || decide_budget_spent(facts->budget.frees_us, holds, out);
+}
+
+/* Whoever names a code: the budget bounds how many can be tried, so it is asked before the code is
+ * looked at, and a right one waits too. */
+static bool
+decide_code_budget(const struct facts *facts, struct decision *out)
+{
+    return !facts->budget.spent_for_codes ||
+           decide_budget_spent(facts->budget.codes_free_us, true, out);
 }
 
 bool
@@ -143,12 +172,13 @@ decide_code_within(const struct facts *facts, struct decision *out)
     if (!decide_within(facts, rules, 2, true, out))
         return false;
     if (all->count < all->limit || !facts->code_net_failed_lately)
-        return true;
+        return decide_code_budget(facts, out);
     /* Somebody guesses from everywhere: who failed lately waits, who comes with a good code does
      * not. */
     out->limit.count--;
     out->limit.frees_us = all->frees_us;
     out->count_refusal = true;
+    out->counted_rule = RULE_CODE_FAIL_ALL;
     decision_refuse(out, REFUSE_TOO_OFTEN, NULL, NULL);
     return false;
 }

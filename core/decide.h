@@ -38,6 +38,11 @@ int64_t decide_family_end(const struct facts *facts, int64_t opened_us);
 bool decide_within(const struct facts *facts, const enum rule *rules, size_t count, bool holds,
     struct decision *out);
 
+/* May a stranger write an event at all? What is refused for that is counted. Asked only where the
+ * caller has proven nothing: neither a device, nor a key, nor a token of ours.
+ * holds: as it was said to decide_within before. */
+bool decide_budget(const struct facts *facts, bool holds, struct decision *out);
+
 /* A caller who names a support code, over HTTP or at the relay. */
 bool decide_code_within(const struct facts *facts, struct decision *out);
 /* code.rejected: the same for a code never issued, used, expired or revoked. */

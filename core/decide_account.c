@@ -11,7 +11,8 @@ attempt_login(const struct command *cmd, const struct facts *facts, struct decis
         RULE_LOGIN_NET, RULE_LOGIN_WIDE, RULE_LOGIN_ALL, RULE_LOGIN_ACCOUNT};
     struct draft *d;
 
-    if (!decide_within(facts, rules, sizeof(rules) / sizeof(rules[0]), true, out))
+    if (!decide_within(facts, rules, sizeof(rules) / sizeof(rules[0]), true, out) ||
+        !decide_budget(facts, true, out))
         return;
     d = decide_event(out, EV_LOGIN_ATTEMPTED, cmd, facts);
     d->uses_policy = true;
@@ -204,7 +205,8 @@ refresh_token(const struct command *cmd, const struct facts *facts, struct decis
     if (!decide_within(facts, rules, 1, true, out))
         return;
     if (!token->well_formed || !token->mac_ok) {
-        token_rejected(cmd, facts, REFUSE_TOKEN_INVALID, "refresh_invalid", out);
+        if (decide_budget(facts, true, out))
+            token_rejected(cmd, facts, REFUSE_TOKEN_INVALID, "refresh_invalid", out);
         return;
     }
     if (!family->found || token->n > family->n) {
@@ -285,6 +287,19 @@ revoke_family(const struct command *cmd, const struct facts *facts, struct decis
     end_family(cmd, facts, &family->family, "revoked", out);
 }
 
+/* These are said of tokens with our MAC only: whoever bears one was let in once, is no stranger,
+ * and must hear that it is over even while strangers hear nothing but "too often". */
+static bool
+was_issued(const char *why)
+{
+    static const char *const whys[] = {"expired", "family_expired", "revoked", "account_disabled"};
+
+    for (size_t i = 0; i < sizeof(whys) / sizeof(whys[0]); i++)
+        if (strcmp(why, whys[i]) == 0)
+            return true;
+    return false;
+}
+
 /* The edge has refused a token and says why: the right MAC over an id that the log never issued
  * means that the secret is known to somebody else. */
 static void
@@ -297,7 +312,7 @@ reject_token(const struct command *cmd, const struct facts *facts, struct decisi
         return;
     if (r->forged)
         token_forged(cmd, facts, &r->family, r->token_n, out);
-    else
+    else if (was_issued(r->why) || decide_budget(facts, true, out))
         token_rejected(cmd, facts,
             strcmp(r->why, "expired") == 0 ? REFUSE_TOKEN_EXPIRED : REFUSE_TOKEN_INVALID, r->why,
             out);

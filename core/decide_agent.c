@@ -32,6 +32,8 @@ agent_rejected(const struct command *cmd, const struct facts *facts, enum creden
         decide_code_rejected(cmd, facts, out);
         return;
     }
+    if (!decide_budget(facts, false, out))
+        return;
     d = decision_draft(out, EV_AGENT_REJECTED, cmd, facts);
     d->actor = (struct actor){.kind = ACTOR_NOBODY, .tags = facts->tags};
     if (credential != CREDENTIAL_CODE && facts->machine.found)

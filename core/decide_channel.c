@@ -65,7 +65,8 @@ attach_refused(const struct command *cmd, const struct facts *facts, const struc
     static const enum rule rules[] = {RULE_REFRESH_NET};
     struct draft *d;
 
-    if (!decide_within(facts, rules, 1, true, out))
+    if (!decide_within(facts, rules, 1, true, out) ||
+        (!facts->ticket.mac_ok && !decide_budget(facts, true, out)))
         return;
     d = decision_draft(
         out, session_lives ? EV_SESSION_ATTACH_REFUSED : EV_TOKEN_REJECTED, cmd, facts);
@@ -175,7 +176,8 @@ channel_refused(
     static const enum rule rules[] = {RULE_AGENT_REFUSED_NET};
     struct draft *d;
 
-    if (!decide_within(facts, rules, 1, true, out))
+    if (!decide_within(facts, rules, 1, true, out) ||
+        (!facts->ticket.mac_ok && !decide_budget(facts, true, out)))
         return;
     d = decision_draft(out, EV_AGENT_REJECTED, cmd, facts);
     d->actor = (struct actor){.kind = ACTOR_NOBODY, .tags = facts->tags};

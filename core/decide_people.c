@@ -79,7 +79,8 @@ attempt_register(const struct command *cmd, const struct facts *facts, struct de
     bool invited = !id_is_nil(&a->invite);
     struct draft *d;
 
-    if (!decide_within(facts, rules, 2, true, out))
+    if (!decide_within(facts, rules, 2, true, out) ||
+        (!facts->invite.secret_ok && !decide_budget(facts, true, out)))
         return;
     d = decide_event(out, EV_REGISTER_ATTEMPTED, cmd, facts);
     d->uses_policy = true;

@@ -141,9 +141,24 @@ start_server(const struct command *cmd, const struct facts *facts, struct decisi
     draft_number(d, FIELD_ANCHOR_SHARED, s->anchor_shares_device);
     if (s->secret_known)
         draft_bytes(out, d, FIELD_FINGERPRINT, s->fingerprint.b, HASH_BYTES);
+    if (s->refusal_counts != NULL)
+        draft_word(d, FIELD_REFUSAL_COUNTS, s->refusal_counts);
     if (s->clock_stepped)
         clock_stepped(cmd, facts, s->wall_error_us, true, out);
     decide_end_all(cmd, facts, "server_restart", out);
+}
+
+static void
+refusals_counted(const struct command *cmd, const struct facts *facts, struct decision *out)
+{
+    struct draft *d;
+
+    if (facts->refusal_rows.len == 0)
+        return;
+    d = decision_draft(out, EV_REFUSALS_COUNTED, cmd, facts);
+    draft_span(d, FIELD_ROWS, facts->refusal_rows);
+    draft_number(d, FIELD_TOTAL, facts->refusals_total);
+    draft_number(d, FIELD_GENERATION, facts->refusals_generation);
 }
 
 /* With more sessions than one decision can end, the ledger asks again: server.stopped is last. */
@@ -153,9 +168,10 @@ stop_server(const struct command *cmd, const struct facts *facts, struct decisio
     if (!local_only(cmd, out))
         return;
     decide_end_all(cmd, facts, "server_stopped", out);
-    if (!facts->ending_more)
-        draft_word(
-            decision_draft(out, EV_SERVER_STOPPED, cmd, facts), FIELD_WHY, cmd->stop_server.why);
+    if (facts->ending_more)
+        return;
+    refusals_counted(cmd, facts, out);
+    draft_word(decision_draft(out, EV_SERVER_STOPPED, cmd, facts), FIELD_WHY, cmd->stop_server.why);
 }
 
 static const struct session_fact *
@@ -182,18 +198,6 @@ guest_removed(const struct command *cmd, const struct facts *facts, const struct
     d->subject.machine = due->id;
     d->uses_policy = true;
     draft_word(d, FIELD_WHY, due->why);
-}
-
-static void
-refusals_counted(const struct command *cmd, const struct facts *facts, struct decision *out)
-{
-    struct draft *d;
-
-    if (facts->refusal_rows.len == 0)
-        return;
-    d = decision_draft(out, EV_REFUSALS_COUNTED, cmd, facts);
-    draft_span(d, FIELD_ROWS, facts->refusal_rows);
-    draft_number(d, FIELD_TOTAL, facts->refusals_total);
 }
 
 static void

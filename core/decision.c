@@ -89,6 +89,7 @@ decision_reset(struct decision *out)
     memset(out->cause, 0, sizeof(out->cause));
     out->cause_count = 0;
     out->count_refusal = false;
+    out->counted_rule = RULE_NONE;
     out->draft_count = 0;
     out->secret_count = 0;
 }

@@ -90,7 +90,8 @@ struct decision {
     struct limit_fact limit;
     uint64_t cause[4]; /* seqs behind a refusal */
     uint32_t cause_count;
-    bool count_refusal; /* goes to refusals.counted */
+    bool count_refusal;     /* goes to refusals.counted ... */
+    enum rule counted_rule; /* ... for this rule; RULE_NONE: the strangers' budget is spent */
     uint32_t draft_count;
     struct draft drafts[DRAFTS_MAX];
     uint32_t secret_count;

@@ -15,6 +15,13 @@ struct limit_fact {
     int64_t frees_us; /* eff at which the next slot frees; 0 when below the limit */
 };
 
+/* What strangers may write to the log, all together. Support codes may use all of it, everything
+ * else three quarters, so that a flood of logins leaves room for who was given a code. */
+struct budget_fact {
+    bool spent, spent_for_codes;
+    int64_t frees_us, codes_free_us; /* when the next one may be written */
+};
+
 struct account_fact {
     bool found;
     struct id user;
@@ -158,6 +165,7 @@ struct facts {
     bool code_net_failed_lately;
     bool clock_unsure;  /* the server started with a wall clock that cannot be, not accepted yet */
     bool clock_stepped; /* ... or it ran away since */
+    struct budget_fact budget;
     bool stopping;
     bool low_space; /* below the mark: a fact of the machine, not of the log; grants nothing */
     bool log_empty; /* no event yet */
@@ -187,7 +195,7 @@ struct facts {
     struct session_fact straying[STRAYING_MAX];
     bool elsewhere;           /* a live session of the caller's login is bound to other networks */
     struct span refusal_rows; /* canonical array, when counted refusals are due */
-    uint64_t refusals_total;
+    uint64_t refusals_total, refusals_generation;
     uint32_t key_epoch, log_epoch;
 };
 

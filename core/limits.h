@@ -92,6 +92,7 @@
 #define ATTEMPT_S        60    /* a proof that takes longer counts as failed */
 #define BIND_SECOND_S    60    /* how long a session may learn its network of the other IP version */
 #define SESSION_LINGER_S 600   /* an ended session still answers "ended" */
+#define REFUSALS_ROWS_MAX 256 /* of one refusals.counted; beyond: the wider network's row */
 #define CHANNEL_LINGER_S 120   /* a channel not opened, or closed and not attested yet */
 
 /* room: what is left of the disk, or of the log's map */

@@ -64,6 +64,8 @@ static const struct member_row {
     ROW(heartbeat_s, 60, 1, 3600, MORE),
     ROW(registration_open, 0, 0, 1, MORE),
     ROW(session_network, 1, 0, 2, LESS),
+    ROW(attempts_per_s, 10, 1, 10000, MORE),
+    ROW(attempts_burst, 2000, 4, 100000, MORE),
 #undef ROW
 };
 

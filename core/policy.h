@@ -58,6 +58,8 @@ struct policy {
     uint32_t heartbeat_s;       /* 60 */
     uint32_t registration_open; /* 0: by invitation only */
     uint32_t session_network;   /* enum network_mode: a session's login from another network */
+    uint32_t attempts_per_s; /* 10: events of strangers, all together (projections/budget.h) ... */
+    uint32_t attempts_burst; /* 2000: ... and how many at once */
 };
 
 #define POLICY_BYTES_MAX 1024

@@ -72,6 +72,7 @@ struct app {
     atomic_bool ending;    /* the server is about to stop: no channel begins any more */
     struct routes *routes; /* routes.c: what all requests share */
     struct keyring *keyring;
+    struct refusals *refusals; /* only refusals_busy */
     struct views_port views;
     struct log_port log;
     struct tiles_port tiles;

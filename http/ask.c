@@ -118,12 +118,24 @@ line_timed(struct loop *loop, struct timer *timer)
     ask_settle(loop);
 }
 
+/* "Too often" grants nothing and tells nothing but the caller's own doing: it need not wait. */
+static bool
+refused_at_once(const struct verdict *verdict)
+{
+    return verdict->refusal == REFUSE_TOO_OFTEN && verdict->event_count == 0;
+}
+
 static void
 ask_arrived(struct loop *loop, struct ref ref, void *arg)
 {
     struct ask_line *l = app_loop_of(loop)->line;
+    struct question *q = arg;
 
     (void)ref;
+    if (refused_at_once(q->verdict)) {
+        question_answer(q);
+        return;
+    }
     line_push(&l->durable, arg);
     line_settle(l);
 }

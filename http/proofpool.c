@@ -9,6 +9,7 @@
 
 #define PROOF_PASSWORD_MAX 1024
 #define PROOF_NICE         5
+#define PROOF_BUFFERS_KEPT 64
 
 struct proofpool {
     pthread_t threads[PROOF_THREADS_MAX];
@@ -20,6 +21,46 @@ struct proofpool {
     bool closing;
 };
 
+/* Guarded buffers that wait to be used again: making one takes system calls and touches every
+ * thread's page tables, which a flood of logins must not buy. Any thread. */
+static struct {
+    pthread_mutex_t lock;
+    unsigned count;
+    char *buffers[PROOF_BUFFERS_KEPT];
+} kept = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static char *
+buffer_take(void)
+{
+    char *buffer = NULL;
+
+    pthread_mutex_lock(&kept.lock);
+    if (kept.count > 0)
+        buffer = kept.buffers[--kept.count];
+    pthread_mutex_unlock(&kept.lock);
+    return buffer != NULL ? buffer : sodium_malloc(PROOF_PASSWORD_MAX + 1);
+}
+
+static void
+buffer_give(char *buffer, size_t used)
+{
+    sodium_memzero(buffer, used);
+    pthread_mutex_lock(&kept.lock);
+    if (kept.count < PROOF_BUFFERS_KEPT) {
+        kept.buffers[kept.count++] = buffer;
+        buffer = NULL;
+    }
+    pthread_mutex_unlock(&kept.lock);
+    sodium_free(buffer);
+}
+
+static void
+buffers_free(void)
+{
+    while (kept.count > 0)
+        sodium_free(kept.buffers[--kept.count]);
+}
+
 struct proof_job *
 proof_job_new(enum proof_kind kind, struct span password)
 {
@@ -27,7 +68,7 @@ proof_job_new(enum proof_kind kind, struct span password)
 
     if (password.len > PROOF_PASSWORD_MAX || (job = calloc(1, sizeof(*job))) == NULL)
         return NULL;
-    if ((job->password = sodium_malloc(password.len + 1)) == NULL) {
+    if ((job->password = buffer_take()) == NULL) {
         free(job);
         return NULL;
     }
@@ -44,7 +85,7 @@ proof_job_free(struct proof_job *job)
 {
     if (job == NULL)
         return;
-    sodium_free(job->password);
+    buffer_give(job->password, job->password_len + 1);
     sodium_memzero(job, sizeof(*job));
     free(job);
 }
@@ -147,6 +188,7 @@ proofpool_free(struct proofpool *pool)
         proof_job_free(pool->head);
         pool->head = next;
     }
+    buffers_free();
     pthread_cond_destroy(&pool->wake);
     pthread_mutex_destroy(&pool->lock);
     free(pool);

@@ -1,6 +1,9 @@
 /* reply.c: answers. Runs on loops. */
 #include "http/reply.h"
 
+#include "http/app.h"
+#include "projections/refusals.h"
+
 #include <inttypes.h>
 
 #define POSITION_TEXT 24
@@ -117,6 +120,9 @@ reply_no(struct loop *loop, struct ref ref, enum problem_code code, const char *
 void
 reply_busy(struct loop *loop, struct ref ref)
 {
+    struct app *app = app_of(loop);
+
+    refusals_busy(app->refusals, ledger_thread_eff_us(app->ledger));
     reply_problem(loop, ref, &(struct problem){.code = PROBLEM_BUSY, .retry_after_s = 1});
 }
 

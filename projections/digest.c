@@ -187,7 +187,7 @@ pack_server(struct digesting *d, const struct entry *e)
     const struct world *w = e->of;
     struct pack *p = &d->p;
 
-    pack_start(p, e, 10);
+    pack_start(p, e, 11);
     pack_bool(p, w->policy_adopted);
     pack_bin(p, span_of(w->policy_hash.b, HASH_BYTES));
     pack_bool(p, w->clock_unsure);
@@ -197,6 +197,7 @@ pack_server(struct digesting *d, const struct entry *e)
     pack_u64(p, w->log_epoch);
     pack_cidrs(p, w->fleet.allow);
     pack_u64(p, w->fleet.allow_changed_seq);
+    pack_i64(p, w->budget.paid_us > d->eff_us ? w->budget.paid_us : 0);
 }
 
 static void

@@ -528,6 +528,8 @@ gather_server(struct gathering *g, const struct moment *now)
     out->log_epoch = w->log_epoch;
     out->refusal_rows = g->proofs->refusal_rows;
     out->refusals_total = g->proofs->refusals_total;
+    out->refusals_generation = g->proofs->refusals_generation;
+    budget_fact(&w->budget, &w->policy, g->eff_us, &out->budget);
 }
 
 static void

@@ -24,7 +24,7 @@ struct proofs {
     bool invite_secret_ok; /* attempt_register */
     /* CMD_TIME_PASSED: refusals to be written now, as a canonical array; empty: none due */
     struct span refusal_rows;
-    uint64_t refusals_total;
+    uint64_t refusals_total, refusals_generation;
     bool stopping;  /* the ledger takes nothing new */
     bool low_space; /* the same, for the disk is nearly full */
 };

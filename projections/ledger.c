@@ -26,7 +26,7 @@ struct ledger {
     uint64_t rotates_at; /* drains until this many events are durable; 0: no rotation under way */
     bool rotates_event_key;
     struct batch *open;
-    struct refusals refusals;
+    struct refusals *refusals;
     char dummy_verifier[192];
     uint8_t refusal_bytes[REFUSALS_PACKED_MAX];
     uint8_t body[RECORD_BYTES_MAX];
@@ -59,6 +59,7 @@ ledger_new(const struct ledger_start *start)
     l->key_epoch = start->key_epoch;
     if (start->dummy_verifier != NULL)
         snprintf(l->dummy_verifier, sizeof(l->dummy_verifier), "%s", start->dummy_verifier);
+    l->refusals = start->refusals;
     if ((l->open = batch_new(l->next_seq, l->key_epoch)) == NULL) {
         free(l);
         return NULL;
@@ -281,14 +282,28 @@ ledger_verdict(struct ledger *l, uint64_t first_seq, uint64_t asked_seq, const s
 
 /* Counts that are due go into this command's event; a time-out alone writes nothing. */
 static void
-ledger_offer_refusals(struct ledger *l, const struct moment *now, struct proofs *proofs)
+ledger_offer_refusals(
+    struct ledger *l, const struct command *cmd, const struct moment *now, struct proofs *proofs)
 {
-    if (refusals_due_us(&l->refusals) > now->eff_us && !l->stopping)
+    bool due = cmd->kind == CMD_TIME_PASSED && refusals_due_us(l->refusals) <= now->eff_us;
+
+    if (!due && cmd->kind != CMD_STOP_SERVER)
         return;
-    if (l->refusals.count == 0)
-        return;
-    proofs->refusal_rows = refusals_pack(&l->refusals, l->refusal_bytes, sizeof(l->refusal_bytes));
-    proofs->refusals_total = l->refusals.total;
+    if (refusals_freeze(
+            l->refusals, &proofs->refusals_generation, &proofs->refusals_total, now->eff_us))
+        proofs->refusal_rows =
+            refusals_pack(l->refusals, l->refusal_bytes, sizeof(l->refusal_bytes));
+}
+
+static void
+ledger_count_refusal(struct ledger *l, const struct command *cmd, int64_t eff_us)
+{
+    static const struct id unknown;
+    const struct decision *d = &l->decision;
+    bool names_account = cmd->kind == CMD_ATTEMPT_LOGIN && l->facts.account.found;
+
+    refusals_count(l->refusals, &l->facts.tags, names_account ? &l->facts.account.user : &unknown,
+        d->counted_rule == RULE_NONE ? REFUSED_BY_BUDGET : (unsigned)d->counted_rule, eff_us);
 }
 
 static void
@@ -309,7 +324,7 @@ ledger_append_drafts(struct ledger *l, const struct moment *now, struct entropy 
     for (uint32_t i = 0; i < l->decision.draft_count; i++) {
         ledger_append(l, &l->decision.drafts[i], now, entropy);
         if (l->decision.drafts[i].type == EV_REFUSALS_COUNTED)
-            refusals_reset(&l->refusals);
+            refusals_offered(l->refusals, l->next_seq);
     }
 }
 
@@ -342,8 +357,7 @@ ledger_step(
     proofs_gather(l->vault, cmd, &proofs);
     proofs.stopping = l->stopping;
     proofs.low_space = l->low_space;
-    if (cmd->kind == CMD_TIME_PASSED)
-        ledger_offer_refusals(l, now, &proofs);
+    ledger_offer_refusals(l, cmd, now, &proofs);
     facts_gather(l->world, &proofs, cmd, now, &l->facts);
     ledger_watch(l, cmd, &proofs, now, &entropy);
     asked_seq = l->next_seq;
@@ -351,7 +365,7 @@ ledger_step(
     ledger_take_secrets(l);
     ledger_append_drafts(l, now, &entropy);
     if (d->count_refusal)
-        refusals_count(&l->refusals, &l->facts.tags.net, d->refusal, now->eff_us);
+        ledger_count_refusal(l, cmd, now->eff_us);
     if (d->refusal == REFUSE_NONE) {
         ledger_make_tokens(l, cmd, now);
         ledger_find_verifier(l, cmd);
@@ -385,6 +399,7 @@ ledger_blocked(const struct ledger *l)
 void
 ledger_durable(struct ledger *l, uint64_t size)
 {
+    refusals_durable(l->refusals, size);
     if (l->rotates_at == 0 || size < l->rotates_at)
         return;
     l->rotates_at = 0;
@@ -397,7 +412,7 @@ ledger_durable(struct ledger *l, uint64_t size)
 int64_t
 ledger_deadline(const struct ledger *l)
 {
-    int64_t world = world_next_deadline(l->world), refusals = refusals_due_us(&l->refusals);
+    int64_t world = world_next_deadline(l->world), refusals = refusals_due_us(l->refusals);
 
     return world < refusals ? world : refusals;
 }

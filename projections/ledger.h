@@ -8,6 +8,7 @@
 #include "core/ports.h"
 #include "core/vault.h"
 #include "core/verdict.h"
+#include "projections/refusals.h"
 #include "projections/world.h"
 
 #define LEDGER_BATCH_EVENTS 4096 /* an open batch of this size takes no more commands ... */
@@ -25,6 +26,7 @@ struct ledger_start {
     struct hash prev;   /* of the event to come; zeros for an empty log */
     uint32_t key_epoch; /* of the event key now in force */
     struct id boot;
+    struct refusals *refusals; /* open; borrowed */
     const char
         *dummy_verifier; /* argon2id string proven against when there is no account; copied */
 };

@@ -105,9 +105,28 @@ static const struct {
     {EV_SESSION_REQUESTED, RULE_SESSION_USER},
 };
 
+/* What strangers write. Whoever has proven something on the way (a device that is known, a token
+ * with our MAC, an invitation) is none. */
+static bool
+by_stranger(const struct event *ev)
+{
+    switch (ev->type) {
+    case EV_LOGIN_ATTEMPTED: return fields_find(&ev->data, FIELD_DEVICE) == NULL;
+    case EV_REGISTER_ATTEMPTED:
+    case EV_CODE_VALIDATED:
+    case EV_CODE_REJECTED:
+    case EV_TOKEN_REJECTED:
+    case EV_AGENT_REJECTED:
+    case EV_SESSION_ATTACH_REFUSED: return ev->actor.kind == ACTOR_NOBODY;
+    default: return false;
+    }
+}
+
 static void
 windows_count(struct world *w, const struct event *ev)
 {
+    if (by_stranger(ev))
+        budget_take(&w->budget, &w->policy, w->eff_us);
     for (size_t i = 0; i < sizeof(counted) / sizeof(counted[0]); i++) {
         struct tag key;
 

@@ -6,6 +6,7 @@
 #define PROJECTIONS_WORLD_H
 
 #include "projections/accounts.h"
+#include "projections/budget.h"
 #include "projections/fleet.h"
 #include "projections/limits.h"
 #include "projections/ownership.h"
@@ -35,6 +36,7 @@ struct world {
     uint32_t key_epoch, log_epoch;
 
     struct limits limits;
+    struct budget budget;
     struct accounts accounts;
     struct fleet fleet;
     struct ownership ownership;

@@ -22,6 +22,9 @@ static struct {
 } live[LIVE_MAX];
 static uint32_t live_count;
 
+/* Refusals that got no event of their own. */
+static uint64_t uncounted;
+
 /* The grant with the most events behind it that may have left the server. */
 static uint64_t acked;
 
@@ -31,6 +34,7 @@ invariants_reset(void)
     memset(logins, 0, sizeof(logins));
     live_count = 0;
     acked = 0;
+    uncounted = 0;
 }
 
 void
@@ -112,6 +116,7 @@ check_sessions(struct sim *s, const struct command *cmd, const struct verdict *v
 void
 invariants_verdict(struct sim *s, const struct command *cmd, const struct verdict *v)
 {
+    uncounted += v->refusal == REFUSE_TOO_OFTEN;
     check_logins(s, cmd, v);
     check_sessions(s, cmd, v);
     PROMISE(s, v->rests_on == ledger_size(s->ledger)); /* it rests on all the world held */
@@ -134,6 +139,23 @@ replay(struct sim *s, struct world *w)
 }
 
 void
+invariants_refusals(struct sim *s)
+{
+    uint64_t written = 0, generation = 0;
+
+    for (uint64_t i = 0; i < s->disk.size; i++) {
+        struct event ev;
+
+        PROMISE(s, event_decode(s->disk.records[i], &ev) == OK);
+        if (ev.type != EV_REFUSALS_COUNTED)
+            continue;
+        PROMISE(s, fields_u64(&ev.data, FIELD_GENERATION) == ++generation);
+        written += fields_u64(&ev.data, FIELD_TOTAL);
+    }
+    PROMISE(s, written + refusals_pending(&s->refusals) == uncounted);
+}
+
+void
 invariants_restarted(struct sim *s)
 {
     struct world *again = world_new();
@@ -146,6 +168,7 @@ invariants_restarted(struct sim *s)
     world_digest(s->world, s->clock.eff_us, &ours);
     world_digest(again, s->clock.eff_us, &theirs);
     PROMISE(s, hash_equal(&ours, &theirs));
+    invariants_refusals(s);
     world_free(again);
     /* The start ends what was open; ask the world itself which sessions still are. */
     for (uint32_t i = 0; i < live_count; i++)

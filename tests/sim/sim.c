@@ -108,6 +108,9 @@ sim_boot(struct sim *s)
     static const uint8_t boot_key[32] = {1};
     struct ledger_start start = {.origin = SIM_ORIGIN, .key_epoch = 1, .dummy_verifier = "dummy"};
     struct clock_past past = {0};
+    struct id origin_id = event_origin_id(SIM_ORIGIN);
+    struct tag kernel_boot = {{1}};
+    uint64_t counted = 0;
     struct event ev;
 
     s->keyring = keyring_new(SIM_ORIGIN);
@@ -120,10 +123,15 @@ sim_boot(struct sim *s)
         world_fold(s->world, &ev);
         event_prev(s->disk.records[i], &start.prev);
         past = (struct clock_past){.any = true, .last_eff_us = ev.eff_us};
+        if (ev.type == EV_REFUSALS_COUNTED)
+            counted = fields_u64(&ev.data, FIELD_GENERATION);
     }
     for (uint32_t i = 0; i < s->disk.secret_count; i++)
         INVARIANT(vault_apply(s->vault, &s->disk.secrets[i]) == OK);
     clock_start(&s->clock, &past, s->wall_us, s->boottime_us);
+    PROMISE(s, refusals_open(&s->refusals, s->refusals_memory, &origin_id, &kernel_boot, counted,
+                   s->clock.eff_us) <= REFUSALS_KEPT);
+    start.refusals = &s->refusals;
     start.world = s->world;
     start.vault = s->vault;
     start.keyring = s->keyring;
@@ -196,6 +204,8 @@ sim_life(struct sim *s)
     ledger_flush(s->ledger);
     while (disk_sync(&s->disk))
         ;
+    ledger_durable(s->ledger, s->disk.size);
+    invariants_refusals(s);
 }
 
 static void
@@ -252,6 +262,8 @@ sim_once(uint64_t seed, uint64_t steps)
     s->seed = seed;
     s->steps = steps;
     s->run = sim_run;
+    s->refusals_memory = calloc(1, refusals_bytes());
+    INVARIANT(s->refusals_memory != NULL);
     s->wall_us = INT64_C(1790000000) * US_PER_S;
     invariants_reset();
     sim_life(s);
@@ -263,6 +275,7 @@ sim_once(uint64_t seed, uint64_t steps)
         (unsigned long long)s->crashes);
     sim_halt(s);
     disk_free(&s->disk);
+    free(s->refusals_memory);
     free(s);
     return hash;
 }

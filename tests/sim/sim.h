@@ -57,6 +57,8 @@ struct sim {
     struct vault *vault;
     struct world *world;
     struct ledger *ledger;
+    void *refusals_memory; /* outlives a crash, as a mapped file does */
+    struct refusals refusals;
     struct eff_clock clock;
     int64_t wall_us;
     uint64_t boottime_us;
@@ -77,6 +79,8 @@ void actors_crashed(struct actors *a);
 void invariants_verdict(struct sim *s, const struct command *cmd, const struct verdict *v);
 /* After a restart: what was acknowledged is there; a replay of the disk gives the same digest. */
 void invariants_restarted(struct sim *s);
+/* Refusals in the log and those still to be written are all that were ever counted. */
+void invariants_refusals(struct sim *s);
 void invariants_reset(void);
 void invariants_acked(uint64_t size); /* grants up to here may have left the server */
 

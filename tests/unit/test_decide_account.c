@@ -41,6 +41,14 @@ login_attempts(void **state)
     F.limits[RULE_LOGIN_NET].count = 4;
     expect("the last slot", LOGIN_ATTEMPTED "reply user:u attempt:100 verifier:4\n");
     assert_int_equal(decided.limit.count, 5);
+    F.budget = (struct budget_fact){.spent = true, .frees_us = NOW_US + 3 * US_PER_S};
+    expect("strangers wrote too much", "refused too_often counted\n");
+    assert_int_equal(decided.limit.count, 4);
+    assert_int_equal(decided.counted_rule, RULE_NONE);
+    assert_true(decided.limit.frees_us == NOW_US + 3 * US_PER_S);
+    exhaust(RULE_LOGIN_WIDE, 42);
+    expect("its own rule is named first", "refused too_often counted\n");
+    assert_int_equal(decided.counted_rule, RULE_LOGIN_WIDE);
 }
 
 static void
@@ -393,6 +401,15 @@ rejections(void **state)
         "address=192.0.2.1 user_agent=ua (policy)\n");
     exhaust(RULE_REFRESH_NET, 3);
     expect("a flood of them is counted", "refused too_often counted\n");
+    given(CMD_REJECT_TOKEN);
+    F.budget.spent = true;
+    C.reject_token.why = "expired";
+    expect("its bearer is no stranger", "refused token_expired\n" REJECTED("", "expired"));
+    C.reject_token.why = "signature";
+    expect("a stranger's is counted", "refused too_often counted\n");
+    C.reject_token.forged = true;
+    run(&decided, 1);
+    assert_int_equal(decided.refusal, REFUSE_TOKEN_INVALID); /* always an event */
 }
 
 static void

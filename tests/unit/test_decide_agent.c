@@ -79,6 +79,14 @@ not_admitted(void **state)
     expect("a key is no code", "reply machine:m\n");
     exhaust(RULE_AGENT_REFUSED_NET, 4);
     expect("refused too often", "refused too_often counted\n");
+    given_admission(CREDENTIAL_KEY);
+    F.budget.spent = F.budget.spent_for_codes = true;
+    expect("a good key is no stranger's", "reply machine:m\n");
+    F.key.secret_ok = false;
+    expect("a bad one is", "refused too_often counted\n");
+    given_admission(CREDENTIAL_CODE);
+    F.budget.spent = F.budget.spent_for_codes = true;
+    expect("a code is not looked at", "refused too_often counted\n");
     given_admission(CREDENTIAL_CODE);
     F.allow = (struct allow_fact){.restricted = true};
     expect("code from a wrong address", REJECTED("address_not_allowed", "", "code", "address"));

@@ -128,6 +128,16 @@ codes_validated(void **state)
     expect("guesses everywhere, from here too", "refused too_often counted\n");
     assert_int_equal(decided.limit.count, 0);
     assert_true(decided.limit.frees_us == NOW_US + 8 * US_PER_S);
+    given(CMD_VALIDATE_CODE);
+    F.code = (struct code_fact){
+        .found = true, .live = true, .code = id_of('c'), .expires_us = NOW_US + 100 * US_PER_S};
+    F.budget = (struct budget_fact){.spent = true, .codes_free_us = NOW_US + US_PER_S};
+    run(&decided, 1);
+    assert_int_equal(decided.refusal, REFUSE_NONE); /* the last quarter is theirs */
+    F.budget.spent_for_codes = true;
+    expect("not looked at, be it right", "refused too_often counted\n");
+    assert_true(decided.limit.frees_us == NOW_US + US_PER_S);
+    assert_int_equal(decided.limit.count, 0);
 }
 
 static void

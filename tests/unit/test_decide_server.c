@@ -139,6 +139,14 @@ stopped(void **state)
         "session.ended by server on session:t machine:m user:u, n=1 total=2 why=server_stopped "
         "channels=0 to_agent_bytes=0 to_technician_bytes=0\n"
         "server.stopped by server on, why=signal\nreply ended:t\n");
+    F.refusal_rows = strings("");
+    F.refusals_total = 3;
+    F.refusals_generation = 9;
+    expect("and what was counted",
+        "session.ended by server on session:t machine:m user:u, n=1 total=2 why=server_stopped "
+        "channels=0 to_agent_bytes=0 to_technician_bytes=0\n"
+        "refusals.counted by server on, rows=1 bytes total=3 generation=9\n"
+        "server.stopped by server on, why=signal\nreply ended:t\n");
     F.ending_more = true;
     expect("more than one decision can end: asked again",
         "session.ended by server on session:t machine:m user:u, n=1 total=2 why=server_stopped "
@@ -197,7 +205,7 @@ time_passes(void **state)
         "channels=2 to_agent_bytes=1000 to_technician_bytes=2000 duration_us=10000000 (policy)\n"
         "agent.disconnected by server on machine:g, connection=x why=machine_removed\n"
         "machine.removed by server on machine:g, why=idle (policy)\n"
-        "refusals.counted by server on, rows=1 bytes total=12\n"
+        "refusals.counted by server on, rows=1 bytes total=12 generation=0\n"
         "heartbeat by server on, boottime_us=7777 (policy)\n"
         "drop code of:c v0\n"
         "reply machine:g connection:x ended:t ended:s cut-connection\n");

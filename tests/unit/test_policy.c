@@ -23,9 +23,9 @@ static void
 default_is_golden(void **state)
 {
     static const char want[] =
-        "de0010018e0192053c0292323c0392cd02583c04920acd03840592023c06923c3c07920a3c08923c"
+        "de0012018e0192053c0292323c0392cd02583c04920acd03840592023c06923c3c07920a3c08923c"
         "3c099201cd02580a921e3c0b92053c0c920a3c0d921e3c0e92643c02cd038403cda8c004cd07"
-        "08051e06cd025807cd03e808cd038409780acd38400bcd07080c1e0dce00093a800e3c0f001001";
+        "08051e06cd025807cd03e808cd038409780acd38400bcd07080c1e0dce00093a800e3c0f001001110a12cd07d0";
     struct policy p;
     uint8_t bytes[1024];
     char hex[2049];
@@ -83,7 +83,7 @@ static const struct {
 } bad[] = {
     {"nothing", "", 0, ERR_SHORT},
     {"not a map", "\x91\x02", 2, ERR_MALFORMED},
-    {"unknown member", "\x81\x11\x01", 3, ERR_MALFORMED},
+    {"unknown member", "\x81\x13\x01", 3, ERR_MALFORMED},
     {"member 0", "\x81\x00\x01", 3, ERR_MALFORMED},
     {"unknown rule", "\x81\x01\x81\x0f\x92\x01\x01", 7, ERR_MALFORMED},
     {"rule 0", "\x81\x01\x81\x00\x92\x01\x01", 7, ERR_MALFORMED},

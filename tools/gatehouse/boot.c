@@ -82,6 +82,15 @@ replay_clock(struct boot *b, const struct event *ev)
     b->past.mark_boottime_us = fields_u64(&ev->data, FIELD_BOOTTIME_US);
 }
 
+static void
+replay_refusals(struct boot *b, const struct event *ev)
+{
+    uint64_t generation = fields_u64(&ev->data, FIELD_GENERATION);
+
+    if (ev->type == EV_REFUSALS_COUNTED && generation > b->refusals_logged)
+        b->refusals_logged = generation;
+}
+
 static bool
 replay_one(void *arg, uint64_t seq, struct span record)
 {
@@ -98,6 +107,7 @@ replay_one(void *arg, uint64_t seq, struct span record)
     replay_keys(r->boot, &ev);
     secret_past_fold(&r->boot->secrets, &ev);
     replay_clock(r->boot, &ev);
+    replay_refusals(r->boot, &ev);
     event_prev(body, &r->boot->prev);
     return true;
 }
@@ -265,6 +275,19 @@ boot_create(const char *state_dir, const char *origin, struct boot *b, struct ke
     return OK;
 }
 
+static enum err
+boot_open_refusals(struct boot *b, struct complaint *why)
+{
+    struct id origin_id = event_origin_id(b->state.origin);
+    enum err err =
+        sharedfile_open(&b->state, "refusals", refusals_bytes(), &b->refusals_file, why);
+
+    if (err == OK)
+        b->refusals_found = refusals_open(&b->refusals, b->refusals_file.memory, &origin_id,
+            &b->kernel_boot, b->refusals_logged, b->clock.eff_us);
+    return err;
+}
+
 /* What absent accounts are proven against: a verifier that no password matches. */
 static enum err
 boot_dummy_verifier(char out[PASSWORD_VERIFIER_BYTES])
@@ -293,6 +316,7 @@ boot_start(
         .prev = b->prev,
         .key_epoch = b->keys_now.event_epoch,
         .boot = b->boot_id,
+        .refusals = &b->refusals,
         .dummy_verifier = dummy};
     enum err err;
 
@@ -300,7 +324,7 @@ boot_start(
     config.listener_count = count;
     for (uint32_t i = 0; i < count; i++)
         config.listeners[i] = listeners[i];
-    if ((err = journal_start(&config, &b->journal, why)) != OK)
+    if ((err = boot_open_refusals(b, why)) != OK || (err = journal_start(&config, &b->journal, why)) != OK)
         return err;
     if ((err = boot_dummy_verifier(dummy)) != OK) {
         complain(why, "Argon2id needs 64 MiB of memory, and there is none.");
@@ -333,6 +357,9 @@ boot_close(struct boot *b)
     if (b->journal != NULL)
         journal_stop(b->journal);
     ledger_free(b->ledger);
+    if (b->refusals_file.memory != NULL)
+        refusals_close(&b->refusals);
+    sharedfile_close(&b->refusals_file);
     if (b->keystore != NULL)
         keystore_close(b->keystore);
     vault_free(b->vault);

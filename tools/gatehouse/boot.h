@@ -11,6 +11,7 @@
 #include "projections/secretpast.h"
 #include "store/anchor.h"
 #include "store/journal.h"
+#include "store/sharedfile.h"
 
 struct boot {
     struct state state;
@@ -32,6 +33,10 @@ struct boot {
     struct secret_past secrets;   /* of access tokens */
     struct note_key log_keys[64]; /* all that there ever were, oldest first */
     size_t log_key_count;
+    struct sharedfile refusals_file;
+    struct refusals refusals;
+    uint64_t refusals_logged; /* generation of the last refusals.counted */
+    enum refusals_found refusals_found;
     bool state_held, keys_held;
 };
 

@@ -315,6 +315,7 @@ announce_start(struct serve *s)
     start->wall_error_us = s->boot.wall_error_us;
     start->secret_known = !s->tokens.changed;
     start->fingerprint = s->tokens.fingerprint;
+    start->refusal_counts = refusals_found_word(s->boot.refusals_found);
     start->digest_version = WORLD_DIGEST_VERSION;
     world_digest(s->boot.world, s->boot.world->eff_us, &start->world_digest);
     verdict = boot_step(&s->boot, cmd);
@@ -433,6 +434,7 @@ fill_app(struct serve *s)
     app->root_vkey = s->root_vkey;
     app->public_url = s->public_url;
     app->allowed_origins = config_string(&s->config, CONFIG_ALLOWED_ORIGINS);
+    app->refusals = &s->boot.refusals;
     app->keyring = s->boot.keyring;
     app->opener = keyring_opener(s->boot.keyring);
     app->trusted_proxies = &s->config.trusted_proxies;
@@ -503,18 +505,18 @@ announce_stop(struct serve *s)
 {
     struct command *cmd = command_new(CMD_STOP_SERVER, 0);
     struct verdict *verdict;
-    bool more;
+    bool stopped;
 
     if (cmd == NULL)
         return true;
     cmd->caller.kind = CALLER_SERVER;
     cmd->stop_server.why = "signal";
     verdict = boot_step(&s->boot, cmd);
-    more = verdict->event_count > 0 && verdict->event_count == verdict->reply.ended_count;
+    stopped = verdict->event_count == 0 || verdict->event_count > verdict->reply.ended_count;
     verdict_free(verdict);
     command_free(cmd);
     ledger_flush(s->boot.ledger);
-    return !more;
+    return stopped;
 }
 
 static void
