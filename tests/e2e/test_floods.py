@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness import KIND, PATIENCE, Process, binary, clean_environment, run, wait_until
+from harness import KIND, PATIENCE, binary, clean_environment, run, wait_until
 
 MANY = 100_000 if KIND == "release" else 20_000
 
@@ -121,7 +121,6 @@ def test_what_became_of_the_counts_is_said(server, spoil, said):
 def test_logins_leave_room_for_codes(server):
     """A flood of logins cannot use up what strangers may write: whoever was given a code comes in."""
     digits = server.admin().new_code()["code"]
-    flood(server, 3000, 3000, "--path", "/api/auth/refresh", "--body", '{"refresh_token":"not one of ours"}')
-    refused = server.api().try_refresh("not one of ours either")
-    assert refused.status == 429 and int(refused.headers["Retry-After"]) >= 1, refused
+    seen = flood(server, 3000, 3000, "--path", "/api/auth/refresh", "--body", '{"refresh_token":"not one of ours"}')
+    assert seen["status"]["429"] > 3000 / 4, seen  # each from a network that had asked for nothing yet
     assert server.api().request("POST", "/api/codes/validate", {"code": digits}, token=False).status == 200
