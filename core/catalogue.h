@@ -59,8 +59,8 @@ enum field_kind {
     X(28, ATTEMPT, "attempt", KIND_U64, false) /* seq of the attempt that this concludes */        \
     X(29, FROM_SEQ, "from_seq", KIND_U64, false)                                                   \
     X(30, TO_SEQ, "to_seq", KIND_U64, false)                                                       \
-    X(31, GENERATION, "generation", KIND_U64, false) /* of a table of counted refusals */           \
-    X(32, REFUSAL_COUNTS, "refusal_counts", KIND_STR, false) /* as found at start */                \
+    X(31, GENERATION, "generation", KIND_U64, false)         /* of a table of counted refusals */  \
+    X(32, REFUSAL_COUNTS, "refusal_counts", KIND_STR, false) /* as found at start */               \
     /* server, keys, clock */                                                                      \
     X(40, VERSION, "version", KIND_STR, false)                                                     \
     X(41, ROOT_KEY, "root_key", KIND_BIN, false)                                                   \

@@ -279,8 +279,7 @@ static enum err
 boot_open_refusals(struct boot *b, struct complaint *why)
 {
     struct id origin_id = event_origin_id(b->state.origin);
-    enum err err =
-        sharedfile_open(&b->state, "refusals", refusals_bytes(), &b->refusals_file, why);
+    enum err err = sharedfile_open(&b->state, "refusals", refusals_bytes(), &b->refusals_file, why);
 
     if (err == OK)
         b->refusals_found = refusals_open(&b->refusals, b->refusals_file.memory, &origin_id,
@@ -324,7 +323,8 @@ boot_start(
     config.listener_count = count;
     for (uint32_t i = 0; i < count; i++)
         config.listeners[i] = listeners[i];
-    if ((err = boot_open_refusals(b, why)) != OK || (err = journal_start(&config, &b->journal, why)) != OK)
+    if ((err = boot_open_refusals(b, why)) != OK ||
+        (err = journal_start(&config, &b->journal, why)) != OK)
         return err;
     if ((err = boot_dummy_verifier(dummy)) != OK) {
         complain(why, "Argon2id needs 64 MiB of memory, and there is none.");
