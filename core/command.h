@@ -30,6 +30,7 @@ enum action {
     ACTION_TOKEN_READ,
     ACTION_TOKEN_REVOKE,
     ACTION_AUDIT_READ,
+    ACTION_ALERT_ACK,
     ACTION_SERVER_ADMIN, /* keys, policy, clock, backup: admin, or the local command line */
     ACTION_COUNT
 };
@@ -109,6 +110,7 @@ enum command_kind {
     /* audit and the server itself: core/decide_server.c */
     CMD_READ_AUDIT,
     CMD_EXPORT_AUDIT,
+    CMD_ACK_ALERT,
     CMD_OPEN_LOG,
     CMD_ADOPT_POLICY,
     CMD_START_SERVER,
@@ -302,6 +304,10 @@ struct read_audit {
 struct export_audit {
     const char *action; /* "log": all of it, as a file */
 };
+struct ack_alert {
+    uint64_t seq;
+    struct span rule, note; /* note may be empty */
+};
 struct open_log {
     const char *origin;
     uint8_t root_pk[32], log_pk[32], event_pk[32], root_sig[64];
@@ -399,6 +405,7 @@ struct command {
         struct note_session note_session;
         struct read_audit read_audit;
         struct export_audit export_audit;
+        struct ack_alert ack_alert;
         struct open_log open_log;
         struct adopt_policy adopt_policy;
         struct start_server start_server;

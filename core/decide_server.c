@@ -32,6 +32,25 @@ export_audit(const struct command *cmd, const struct facts *facts, struct decisi
     draft_word(d, FIELD_ACTION, cmd->export_audit.action);
 }
 
+static void
+ack_alert(const struct command *cmd, const struct facts *facts, struct decision *out)
+{
+    const struct alert_fact *alert = &facts->alert;
+    enum personal_key key = cmd->caller.kind == CALLER_TOKEN ? PERSONAL_USER : PERSONAL_MONTH;
+    struct draft *d;
+
+    if (!decide_allowed(cmd, facts, ACTION_ALERT_ACK, out))
+        return;
+    if (!alert->found || !span_equal(alert->rule, cmd->ack_alert.rule)) {
+        decision_refuse(out, REFUSE_NOT_FOUND, NULL, NULL);
+        return;
+    }
+    d = decide_event(out, EV_ALERT_ACKNOWLEDGED, cmd, facts);
+    draft_number(d, FIELD_ALERT_SEQ, alert->seq);
+    draft_span(d, FIELD_ALERT_RULE, alert->rule);
+    draft_sealed(d, key, &cmd->caller.user, FIELD_NOTE, cmd->ack_alert.note);
+}
+
 static bool
 local_only(const struct command *cmd, struct decision *out)
 {
@@ -307,6 +326,7 @@ decide_server(const struct command *cmd, const struct facts *facts, struct entro
     switch (cmd->kind) {
     case CMD_READ_AUDIT: read_audit(cmd, facts, out); return;
     case CMD_EXPORT_AUDIT: export_audit(cmd, facts, out); return;
+    case CMD_ACK_ALERT: ack_alert(cmd, facts, out); return;
     case CMD_OPEN_LOG: open_log(cmd, facts, entropy, out); return;
     case CMD_ADOPT_POLICY: adopt_policy(cmd, facts, out); return;
     case CMD_START_SERVER: start_server(cmd, facts, out); return;

@@ -72,6 +72,8 @@ open_session(const struct command *cmd, const struct facts *facts, struct entrop
     d->uses_policy = true;
     draft_number(d, FIELD_N, 0);
     draft_ip_version(d, cmd);
+    if (facts->machines_lately > facts->policy->machines_alert)
+        draft_number(d, FIELD_MACHINES, facts->machines_lately);
     draft_sealed(d, PERSONAL_MACHINE, &m->machine, FIELD_REASON_TEXT, cmd->open_session.reason);
     out->reply.id = subject.session;
     out->reply.session = subject.session;

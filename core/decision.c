@@ -62,6 +62,7 @@ static const struct command_row {
     [CMD_NOTE_SESSION] = {decide_session, ALWAYS},
     [CMD_READ_AUDIT] = {decide_server, ALWAYS},
     [CMD_EXPORT_AUDIT] = {decide_server, ALWAYS},
+    [CMD_ACK_ALERT] = {decide_server, ALWAYS},
     [CMD_OPEN_LOG] = {decide_server, 0},
     [CMD_ADOPT_POLICY] = {decide_server, 0},
     [CMD_START_SERVER] = {decide_server, 0},

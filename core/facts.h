@@ -191,6 +191,12 @@ struct facts {
     uint32_t ending_count; /* live sessions that the command would end, oldest first */
     struct session_fact ending[ENDING_MAX];
     bool ending_more;
+    uint32_t machines_lately; /* of the caller, within MACHINES_LATELY_S, with the one asked for */
+    struct alert_fact {
+        bool found; /* open: nobody has acknowledged it */
+        uint64_t seq;
+        struct span rule;
+    } alert;
     uint32_t straying_count;
     struct session_fact straying[STRAYING_MAX];
     bool elsewhere;           /* a live session of the caller's login is bound to other networks */

@@ -90,6 +90,8 @@
 #define LIMITS_KEYS_MAX  65536 /* per rule; beyond: new keys share one bucket */
 #define ATTEMPTS_MAX     8192  /* not concluded; beyond: the oldest counts as failed */
 #define ATTEMPT_S        60    /* a proof that takes longer counts as failed */
+#define ALERTS_OPEN_MAX  1024  /* beyond: one for each rule takes the rest */
+#define MACHINES_LATELY_S 600   /* over which the machines of a user are counted */
 #define BIND_SECOND_S    60    /* how long a session may learn its network of the other IP version */
 #define SESSION_LINGER_S 600   /* an ended session still answers "ended" */
 #define REFUSALS_ROWS_MAX 256 /* of one refusals.counted; beyond: the wider network's row */

@@ -66,6 +66,7 @@ static const struct member_row {
     ROW(session_network, 1, 0, 2, LESS),
     ROW(attempts_per_s, 10, 1, 10000, MORE),
     ROW(attempts_burst, 2000, 4, 100000, MORE),
+    ROW(machines_alert, 10, 1, 60, MORE),
 #undef ROW
 };
 

@@ -60,6 +60,7 @@ struct policy {
     uint32_t session_network;   /* enum network_mode: a session's login from another network */
     uint32_t attempts_per_s; /* 10: events of strangers, all together (projections/budget.h) ... */
     uint32_t attempts_burst; /* 2000: ... and how many at once */
+    uint32_t machines_alert; /* more machines of one user within MACHINES_LATELY_S alert */
 };
 
 #define POLICY_BYTES_MAX 1024

@@ -33,6 +33,7 @@ static const struct action_row {
     [ACTION_TOKEN_READ] = {"token_read", A | T | U},     /* technicians: their own */
     [ACTION_TOKEN_REVOKE] = {"token_revoke", A | T | U}, /* all but admins: their own */
     [ACTION_AUDIT_READ] = {"audit_read", A | U},
+    [ACTION_ALERT_ACK] = {"alert_ack", A},
     [ACTION_SERVER_ADMIN] = {"server_admin", A},
 };
 

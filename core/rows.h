@@ -8,7 +8,7 @@
 #include "core/err.h"
 #include "core/event.h"
 
-#define VIEWS_SCHEMA 2
+#define VIEWS_SCHEMA 3
 #define ROWS_KEY_MAX 200
 
 enum table {
@@ -20,6 +20,7 @@ enum table {
     TABLE_FAMILIES,
     TABLE_SESSIONS,
     TABLE_CHANNELS,
+    TABLE_ALERTS,
     TABLE_BY_TYPE, /* indexes of events: key = part(s) || seq be64, value empty */
     TABLE_BY_USER,
     TABLE_BY_ADDRESS, /* 16 address bytes */

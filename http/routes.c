@@ -69,6 +69,10 @@ static const struct route routes[] = {
     {METHOD_GET,    "/api/audit/timeline",     ACTION_AUDIT_READ, 0, 0, FILTERS, timeline_parse, NULL, NULL, audit_command, events_reply},
     {METHOD_GET,    "/api/audit/stats",        ACTION_AUDIT_READ, 0, 0, Q("at_least", "by", "from", "to", "limit"), stats_parse, NULL, NULL, audit_command, stats_reply},
 
+    {METHOD_GET,    "/api/audit/alerts",          ACTION_AUDIT_READ, 0, 0, Q("at_least", "limit", "after", "state"), alerts_parse, NULL, NULL, alerts_command, alerts_reply},
+    {METHOD_GET,    "/api/audit/alerts/{alert}",  ACTION_AUDIT_READ, 0, 0, ONE, alert_parse, NULL, NULL, alerts_command, alert_reply},
+    {METHOD_POST,   "/api/audit/alerts/{alert}/ack", ACTION_ALERT_ACK, TEXTS, 0, NULL, alert_ack_parse, NULL, NULL, alert_ack, done_reply},
+
     {METHOD_GET,    "/api/policy",             ACTION_AUDIT_READ, 0, 0, ONE, NULL, NULL, NULL, NULL, policy_reply},
 
     {METHOD_GET,    "/log/checkpoint",          WHO_READER,        0, 0, NULL, NULL, NULL, NULL, NULL, checkpoint_reply},

@@ -128,6 +128,15 @@ enum pace event_reply(struct walk *w);
 bool stats_parse(struct walk *w);
 enum pace stats_reply(struct walk *w);
 
+/* routes_alert.c: alerts, what they rest on, and who has seen to them */
+bool alerts_parse(struct walk *w);
+struct command *alerts_command(struct walk *w);
+enum pace alerts_reply(struct walk *w);
+bool alert_parse(struct walk *w);
+enum pace alert_reply(struct walk *w);
+bool alert_ack_parse(struct walk *w);
+struct command *alert_ack(struct walk *w);
+
 /* routes_policy.c */
 enum pace policy_reply(struct walk *w);
 bool policy_change_parse(struct walk *w);

@@ -29,6 +29,7 @@ void family_json(struct json_write *w, const char *key, const struct family_row 
 void session_json_open(
     struct json_write *w, const char *key, const struct session_row *row, int64_t now_us);
 void channel_json(struct json_write *w, const char *key, const struct channel_row *row);
+void alert_json(struct json_write *w, const char *key, const struct alert_row *row);
 const char *session_state_name(uint32_t state);
 
 #endif

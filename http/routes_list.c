@@ -15,7 +15,7 @@ struct list {
     struct views_position after;
     struct json_write *json;
     struct id machine, user, own;
-    bool of_user;
+    bool of_user, open_only;
     uint32_t wanted;
     int64_t now_us;
     struct filter filter;
@@ -74,6 +74,20 @@ list_parse(struct walk *w)
     struct list *in = walk_in(w, sizeof(*in));
 
     return in != NULL && list_limit(w, in) && list_cursor(w, in);
+}
+
+bool
+alerts_parse(struct walk *w)
+{
+    const struct span *state = query_find(&w->query, "state");
+
+    if (!list_parse(w))
+        return false;
+    ((struct list *)w->in)->open_only = state == NULL || span_is(*state, "open");
+    if (state == NULL || span_is(*state, "open") || span_is(*state, "all"))
+        return true;
+    walk_no(w, PROBLEM_BAD_FIELD, "state must be open or all.", "state");
+    return false;
 }
 
 bool
@@ -396,4 +410,25 @@ keys_reply(struct walk *w)
         return walk_not_found(w);
     }
     return list_end(w, &rows, &json, views_keys(&rows, &in->page, &in->machine, each_key, in));
+}
+
+static bool
+each_alert(void *arg, const struct alert_row *row)
+{
+    struct list *in = arg;
+
+    alert_json(in->json, NULL, row);
+    return true;
+}
+
+enum pace
+alerts_reply(struct walk *w)
+{
+    struct list *in = w->in;
+    struct json_write json;
+    struct rows rows;
+
+    if (!list_begin(w, &rows, &json))
+        return PACE_DONE;
+    return list_end(w, &rows, &json, views_alerts(&rows, &in->page, in->open_only, each_alert, in));
 }

@@ -24,6 +24,7 @@ enum kind {
     OF_TICKET = 10,
     OF_WINDOW = 11,
     OF_SHARED = 12,
+    OF_ALERT = 13,
 };
 
 struct entry {
@@ -140,6 +141,15 @@ collect_windows(struct digesting *d)
         if (bucket_live(&w->shared, w->window_s, d->eff_us))
             collect(d, OF_SHARED, key, 1, &w->shared);
     }
+}
+
+static void
+collect_alerts(struct digesting *d)
+{
+    uint32_t at = 0;
+
+    for (const struct alert *a; (a = idmap_next(&d->w->alerts.by_key, &at)) != NULL;)
+        collect(d, OF_ALERT, a->key.b, TAG_BYTES, a);
 }
 
 /* --- packing --- */
@@ -388,6 +398,18 @@ pack_window(struct digesting *d, const struct entry *e)
         pack_us(&d->p, bucket_at(b, first + i));
 }
 
+static void
+pack_alert(struct digesting *d, const struct entry *e)
+{
+    const struct alert *a = e->of;
+
+    pack_start(&d->p, e, 5);
+    pack_str(&d->p, span_str(a->rule->name));
+    pack_u64(&d->p, a->seq);
+    pack_u64(&d->p, a->last_seq);
+    pack_u64(&d->p, a->count);
+}
+
 static void (*const packers[])(struct digesting *d, const struct entry *e) = {
     [OF_SERVER] = pack_server,
     [OF_ACCOUNT] = pack_account,
@@ -402,6 +424,7 @@ static void (*const packers[])(struct digesting *d, const struct entry *e) = {
     [OF_TICKET] = pack_ticket,
     [OF_WINDOW] = pack_window,
     [OF_SHARED] = pack_window,
+    [OF_ALERT] = pack_alert,
 };
 
 /* --- putting it together --- */
@@ -452,6 +475,7 @@ world_digest(const struct world *w, int64_t eff_us, struct hash *out)
     collect_fleet(&d);
     collect_ownership(&d);
     collect_windows(&d);
+    collect_alerts(&d);
     qsort(d.entries, d.count, sizeof(*d.entries), by_key);
     pack_init(&d.p, NULL, 0);
     reserve(&d.p, ENTRY_BYTES_MAX);

@@ -505,6 +505,46 @@ gather_straying(struct gathering *g)
     }
 }
 
+/* --- how many machines a user asks for --- */
+
+#define MACHINES_COUNTED 64 /* more than any policy asks about */
+
+static bool
+add_machine(struct id *seen, uint32_t *count, const struct id *machine)
+{
+    for (uint32_t i = 0; i < *count; i++)
+        if (id_equal(&seen[i], machine))
+            return true;
+    if (*count == MACHINES_COUNTED)
+        return false;
+    seen[(*count)++] = *machine;
+    return true;
+}
+
+static void
+gather_machines_lately(struct gathering *g)
+{
+    struct id seen[MACHINES_COUNTED];
+    uint32_t at = 0, *count = &g->out->machines_lately;
+
+    (void)add_machine(seen, count, &g->cmd->open_session.machine);
+    for (const struct session *s; (s = idmap_next(&g->w->ownership.sessions, &at)) != NULL;)
+        if (id_equal(&s->owner, &g->cmd->caller.user) &&
+            g->eff_us < world_after(s->requested_us, MACHINES_LATELY_S) &&
+            !add_machine(seen, count, &s->machine))
+            return;
+}
+
+static void
+gather_alert(struct gathering *g)
+{
+    const struct alert *a = alert_find(g->w, g->cmd->ack_alert.seq);
+
+    if (a != NULL)
+        g->out->alert =
+            (struct alert_fact){.found = true, .seq = a->seq, .rule = span_str(a->rule->name)};
+}
+
 /* --- the rest --- */
 
 static void
@@ -577,6 +617,10 @@ facts_gather(const struct world *w, const struct proofs *proofs, const struct co
     gather_straying(&g);
     if (cmd->kind == CMD_ISSUE_CODE)
         gather_codes(&g);
+    if (cmd->kind == CMD_OPEN_SESSION)
+        gather_machines_lately(&g);
+    if (cmd->kind == CMD_ACK_ALERT)
+        gather_alert(&g);
     if (cmd->kind == CMD_TIME_PASSED)
         gather_time(&g);
 }

@@ -92,6 +92,19 @@ struct channel_row {
     char service[72], why[32];
 };
 
+#define ALERT_EVENTS_MAX 16
+struct alert_row {   /* of projections/alert_rules.h */
+    struct id alert; /* its seq in the last eight bytes: views_alert_id */
+    struct id user, machine, session, acked_by; /* of the event that opened it; may be nil */
+    uint64_t seq, last_seq, count, acked_seq;   /* acked_seq 0: open */
+    int64_t opened_us, last_us, acked_us;
+    uint32_t severity;
+    struct id key; /* alert_key */
+    char rule[32];
+    uint16_t events_len;
+    uint8_t events[8 * ALERT_EVENTS_MAX]; /* be64 seqs: the first that joined it */
+};
+
 #define VIEWS_MINUTE_US 60000000
 struct minute_row { /* statistics of one minute of eff time */
     uint64_t events, logins, logins_failed, refusals, sessions, agents;
@@ -144,6 +157,11 @@ MUST_USE enum err views_families(const struct rows *r, struct views_page *page,
     const struct id *user, bool (*each)(void *arg, const struct family_row *row), void *arg);
 MUST_USE enum err views_sessions(const struct rows *r, struct views_page *page,
     const struct id *owner, bool (*each)(void *arg, const struct session_row *row), void *arg);
+/* open_only: without those that were acknowledged. */
+MUST_USE enum err views_alerts(const struct rows *r, struct views_page *page, bool open_only,
+    bool (*each)(void *arg, const struct alert_row *row), void *arg);
+struct id views_alert_id(uint64_t seq);
+MUST_USE enum err views_alert(const struct rows *r, uint64_t seq, struct alert_row *out);
 /* Oldest first; at most VIEWS_LOOKED_MAX. */
 MUST_USE enum err views_channels(const struct rows *r, const struct id *session,
     bool (*each)(void *arg, const struct channel_row *row), void *arg);

@@ -267,6 +267,7 @@ fold(void *ctx, struct rows *rows, const struct event *ev, const struct fields *
     views_fold_people(&f);
     views_fold_fleet(&f);
     views_fold_sessions(&f);
+    views_fold_alerts(&f);
     return f.err;
 }
 

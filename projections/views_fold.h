@@ -49,5 +49,6 @@ void views_fold_index_forget(struct folding *f, const struct id *user);
 void views_fold_people(struct folding *f);
 void views_fold_fleet(struct folding *f);
 void views_fold_sessions(struct folding *f);
+void views_fold_alerts(struct folding *f);
 
 #endif

@@ -14,6 +14,8 @@ enum lookup {
     LOOKUP_LIVE_FAMILY, /* user || position: not ended by an event yet */
     LOOKUP_ONLINE,      /* machine */
     LOOKUP_PENDING,     /* session: asked for, not opened yet */
+    LOOKUP_ALERT,       /* rule and thing (alert_key) -> its open alert's id */
+    LOOKUP_ALERTS_OPEN, /* -> how many there are, be64 */
 };
 
 struct key {

@@ -140,6 +140,7 @@ struct listing {
     struct views_page *page;
     uint32_t looked, shown;
     enum err err;
+    bool open_only; /* alerts */
     /* machines only */
     const struct filter *filter;
     const struct id *issuer;
@@ -154,6 +155,7 @@ struct listing {
         bool (*family)(void *arg, const struct family_row *row);
         bool (*session)(void *arg, const struct session_row *row);
         bool (*channel)(void *arg, const struct channel_row *row);
+        bool (*alert)(void *arg, const struct alert_row *row);
     } each;
     union any_row row;
 };
@@ -185,6 +187,7 @@ give(struct listing *l)
     case TABLE_INVITES: return l->each.invite(l->arg, &row->invite);
     case TABLE_FAMILIES: return l->each.family(l->arg, &row->family);
     case TABLE_SESSIONS: return l->each.session(l->arg, &row->session);
+    case TABLE_ALERTS: return l->each.alert(l->arg, &row->alert);
     case TABLE_CHANNELS: return l->each.channel(l->arg, &row->channel);
     default: INVARIANT(!"a table with a list"); return false;
     }
@@ -222,7 +225,8 @@ list_each(void *arg, struct span position, struct span value)
     }
     if ((l->err = load(l, position)) != OK)
         return false;
-    if (l->table == TABLE_MACHINES && !keep_machine(l)) {
+    if ((l->table == TABLE_MACHINES && !keep_machine(l)) ||
+        (l->open_only && l->row.alert.acked_seq != 0)) {
         memcpy(page->last.b, position.ptr, position.len);
         return true;
     }
@@ -330,6 +334,39 @@ views_sessions(const struct rows *r, struct views_page *page, const struct id *o
         .rows = r, .table = TABLE_SESSIONS, .page = page, .arg = arg, .each.session = each};
 
     return list(&l, owner);
+}
+
+struct id
+views_alert_id(uint64_t seq)
+{
+    struct id id = {{0}};
+
+    id.b[0] = 1; /* never nil, also for seq 0 */
+    for (int i = 0; i < 8; i++)
+        id.b[15 - i] = (uint8_t)(seq >> (8 * i));
+    return id;
+}
+
+enum err
+views_alert(const struct rows *r, uint64_t seq, struct alert_row *out)
+{
+    struct id id = views_alert_id(seq);
+
+    return row_get(r, TABLE_ALERTS, &id, out);
+}
+
+enum err
+views_alerts(const struct rows *r, struct views_page *page, bool open_only,
+    bool (*each)(void *arg, const struct alert_row *row), void *arg)
+{
+    struct listing l = {.rows = r,
+        .table = TABLE_ALERTS,
+        .page = page,
+        .open_only = open_only,
+        .arg = arg,
+        .each.alert = each};
+
+    return list(&l, NULL);
 }
 
 enum err

@@ -148,6 +148,25 @@ static const struct column channel_columns[] = {
     COLUMN(TEXT, channel_row, why),
 };
 
+static const struct column alert_columns[] = {
+    COLUMN(ID, alert_row, alert),
+    COLUMN(ID, alert_row, user),
+    COLUMN(ID, alert_row, machine),
+    COLUMN(ID, alert_row, session),
+    COLUMN(ID, alert_row, acked_by),
+    COLUMN(U64, alert_row, seq),
+    COLUMN(U64, alert_row, last_seq),
+    COLUMN(U64, alert_row, count),
+    COLUMN(U64, alert_row, acked_seq),
+    COLUMN(U64, alert_row, opened_us),
+    COLUMN(U64, alert_row, last_us),
+    COLUMN(U64, alert_row, acked_us),
+    COLUMN(U32, alert_row, severity),
+    COLUMN(TEXT, alert_row, rule),
+    COLUMN(ID, alert_row, key),
+    BLOB(alert_row, events),
+};
+
 static const struct column minute_columns[] = {
     COLUMN(U64, minute_row, events),
     COLUMN(U64, minute_row, logins),
@@ -179,6 +198,7 @@ static const struct shape {
     [TABLE_FAMILIES] = SHAPE(family, AT(family, opened_us), AT(family, user)),
     [TABLE_SESSIONS] = SHAPE(session, AT(session, requested_us), AT(session, owner)),
     [TABLE_CHANNELS] = SHAPE(channel, AT(channel, attached_us), AT(channel, session)),
+    [TABLE_ALERTS] = SHAPE(alert, AT(alert, opened_us), NO_OWNER),
     [TABLE_MINUTES] = SHAPE(minute, NO_OWNER, NO_OWNER),
 #undef AT
 #undef SHAPE

@@ -17,6 +17,7 @@ union any_row {
     struct family_row family;
     struct session_row session;
     struct channel_row channel;
+    struct alert_row alert;
     struct minute_row minute;
 };
 

@@ -13,6 +13,7 @@ world_new(void)
     accounts_init(&w->accounts);
     fleet_init(&w->fleet);
     ownership_init(&w->ownership);
+    alerts_init(&w->alerts);
     w->ownership.ticket_keep_s = w->policy.ticket_s;
     timers_init(&w->due);
     timers_init(&w->reap);
@@ -28,6 +29,7 @@ world_free(struct world *w)
     accounts_fini(&w->accounts);
     fleet_fini(&w->fleet);
     ownership_fini(&w->ownership);
+    alerts_fini(&w->alerts);
     timers_fini(&w->due);
     timers_fini(&w->reap);
     free(w);
@@ -242,4 +244,5 @@ world_fold(struct world *w, const struct event *ev)
     accounts_fold(w, ev);
     fleet_fold(w, ev);
     ownership_fold(w, ev);
+    alerts_fold(w, ev);
 }

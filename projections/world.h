@@ -6,6 +6,7 @@
 #define PROJECTIONS_WORLD_H
 
 #include "projections/accounts.h"
+#include "projections/alerts.h"
 #include "projections/budget.h"
 #include "projections/fleet.h"
 #include "projections/limits.h"
@@ -40,6 +41,7 @@ struct world {
     struct accounts accounts;
     struct fleet fleet;
     struct ownership ownership;
+    struct alerts alerts;
 
     struct timers due;  /* ends that are events: by CMD_TIME_PASSED */
     struct timers reap; /* ends that are not: expired things leave memory */

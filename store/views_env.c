@@ -21,6 +21,7 @@ static const char *const table_names[TABLE_COUNT] = {
     [TABLE_FAMILIES] = "families",
     [TABLE_SESSIONS] = "sessions",
     [TABLE_CHANNELS] = "channels",
+    [TABLE_ALERTS] = "alerts",
     [TABLE_BY_TYPE] = "by_type",
     [TABLE_BY_USER] = "by_user",
     [TABLE_BY_ADDRESS] = "by_address",

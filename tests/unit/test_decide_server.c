@@ -308,6 +308,24 @@ clock_accepted(void **state)
     expect("by a technician", NOT_THEIR_ROLE("server_admin"));
 }
 
+static void
+alerts_acknowledged(void **state)
+{
+    (void)state;
+    given(CMD_ACK_ALERT);
+    by_token(ROLE_ADMIN);
+    C.ack_alert = (struct ack_alert){.seq = 40, .rule = span_str("flood"), .note = span_str("ok")};
+    F.alert = (struct alert_fact){.found = true, .seq = 40, .rule = span_str("flood")};
+    expect("by an admin", "alert.acknowledged by user id:u login:f @N on, alert_seq=40 "
+                          "alert_rule=flood | user of:u address=192.0.2.1 user_agent=ua note=ok\n");
+    F.alert.rule = span_str("audit_gap");
+    expect("another rule's", "refused not_found\n");
+    F.alert.found = false;
+    expect("not there, or acknowledged before", "refused not_found\n");
+    by_token(ROLE_AUDITOR);
+    expect("auditors read", NOT_THEIR_ROLE("alert_ack"));
+}
+
 /* Every command has its file; what a stopping server still does is in the table of decision.c. */
 static void
 every_command_is_decided(void **state)
@@ -444,6 +462,7 @@ main(void)
         cmocka_unit_test(keys_rotated),
         cmocka_unit_test(secret_rotated),
         cmocka_unit_test(clock_accepted),
+        cmocka_unit_test(alerts_acknowledged),
         cmocka_unit_test(every_command_is_decided),
         cmocka_unit_test(nothing_new_while_the_clock_is_unsure),
         cmocka_unit_test(nothing_new_on_a_full_disk),

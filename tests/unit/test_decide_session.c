@@ -60,6 +60,12 @@ requests_refused(void **state)
         "refused not_allowed\naccess.refused" BY_USER
         " machine:m, action=session_open why=not_owner" SEALED "\n");
     given_request();
+    F.machines_lately = 10;
+    run(&decided, 1);
+    assert_null(fields_find(&decided.drafts[0].data, FIELD_MACHINES));
+    F.machines_lately = 11;
+    run(&decided, 1);
+    assert_int_equal(fields_u64(&decided.drafts[0].data, FIELD_MACHINES), 11);
     F.machine.online = false;
     expect("offline", "refused machine_offline\n");
     exhaust(RULE_SESSION_USER, 2);

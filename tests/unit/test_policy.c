@@ -23,10 +23,10 @@ static void
 default_is_golden(void **state)
 {
     static const char want[] =
-        "de0012018e0192053c0292323c0392cd02583c04920acd03840592023c06923c3c07920a3c08923c"
+        "de0013018e0192053c0292323c0392cd02583c04920acd03840592023c06923c3c07920a3c08923c"
         "3c099201cd02580a921e3c0b92053c0c920a3c0d921e3c0e92643c02cd038403cda8c004cd07"
         "08051e06cd025807cd03e808cd038409780acd38400bcd07080c1e0dce00093a800e3c0f001001110a12cd07d"
-        "0";
+        "0130a";
     struct policy p;
     uint8_t bytes[1024];
     char hex[2049];
@@ -84,7 +84,7 @@ static const struct {
 } bad[] = {
     {"nothing", "", 0, ERR_SHORT},
     {"not a map", "\x91\x02", 2, ERR_MALFORMED},
-    {"unknown member", "\x81\x13\x01", 3, ERR_MALFORMED},
+    {"unknown member", "\x81\x14\x01", 3, ERR_MALFORMED},
     {"member 0", "\x81\x00\x01", 3, ERR_MALFORMED},
     {"unknown rule", "\x81\x01\x81\x0f\x92\x01\x01", 7, ERR_MALFORMED},
     {"rule 0", "\x81\x01\x81\x00\x92\x01\x01", 7, ERR_MALFORMED},
@@ -166,6 +166,7 @@ default_says_what_the_design_says(void **state)
     assert_int_equal(p.heartbeat_s, 60);
     assert_int_equal(p.registration_open, 0);
     assert_int_equal(p.session_network, NETWORK_PAUSE);
+    assert_int_equal(p.machines_alert, 10);
 }
 
 static const struct {
@@ -194,6 +195,7 @@ static const struct {
     {ACTION_TOKEN_READ, "token_read", "atu"},
     {ACTION_TOKEN_REVOKE, "token_revoke", "atu"},
     {ACTION_AUDIT_READ, "audit_read", "au"},
+    {ACTION_ALERT_ACK, "alert_ack", "a"},
     {ACTION_SERVER_ADMIN, "server_admin", "a"},
 };
 

@@ -523,6 +523,34 @@ same_sessions(const struct world *w, const struct rows *rows)
     }
 }
 
+static bool
+count_alert(void *arg, const struct alert_row *row)
+{
+    const struct world *w = arg;
+    const struct alert *a = alert_find(w, row->seq);
+
+    assert_non_null(a);
+    assert_string_equal(row->rule, a->rule->name);
+    assert_int_equal(row->count, a->count);
+    assert_int_equal(row->last_seq, a->last_seq);
+    return true;
+}
+
+/* What is listed as open is what can be acknowledged. */
+static void
+same_alerts(const struct world *w, const struct rows *rows)
+{
+    struct views_page page = {.limit = 1000};
+    struct alert_row row;
+    uint32_t at = 0;
+
+    assert_int_equal(views_alerts(rows, &page, true, count_alert, (void *)(uintptr_t)w), OK);
+    for (struct alert *a; (a = idmap_next(&w->alerts.by_key, &at)) != NULL;) {
+        assert_int_equal(views_alert(rows, a->seq, &row), OK);
+        assert_int_equal(row.acked_seq, 0);
+    }
+}
+
 static void
 the_world_agrees(void **state)
 {
@@ -540,6 +568,7 @@ the_world_agrees(void **state)
             same_people(h.t->s->w, &rows);
             same_fleet(h.t->s->w, &rows);
             same_sessions(h.t->s->w, &rows);
+            same_alerts(h.t->s->w, &rows);
         }
         tale_free(h.t);
     }

@@ -85,7 +85,8 @@ random_subject(struct history *h, enum event_type type)
 static inline void
 random_data(struct history *h, enum event_type type)
 {
-    static const char *const whys[] = {"leaked", "revoked", "closed", "server_restart", "routine"};
+    static const char *const whys[] = {
+        "leaked", "revoked", "closed", "server_restart", "routine", "not_owner", "ticket_used"};
     static const char *const labels[] = {"prod", "web", "eu:west", "old"};
     const char *list[] = {one_of(h, labels, ROWS(labels)), one_of(h, labels, ROWS(labels)), NULL};
     struct story *s = h->t->s;
@@ -102,6 +103,13 @@ random_data(struct history *h, enum event_type type)
     with_u(s, FIELD_TOTAL, roll(&h->dice, 100));
     with_u(s, FIELD_EXPIRES_US, (uint64_t)(s->now + 12 * 3600 * S));
     with_str(s, FIELD_WHY, one_of(h, whys, ROWS(whys)));
+    if (type == EV_ALERT_ACKNOWLEDGED) { /* most name one that is open */
+        uint32_t at = (uint32_t)roll(&h->dice, 2);
+        const struct alert *a = idmap_next(&s->w->alerts.by_seq, &at);
+
+        with_u(s, FIELD_ALERT_SEQ, a != NULL ? a->seq : 7);
+        with_str(s, FIELD_ALERT_RULE, a != NULL ? a->rule->name : "flood");
+    }
     if (roll(&h->dice, 2) == 0)
         with_u(s, FIELD_TO_AGENT_BYTES, roll(&h->dice, 1000));
     if (roll(&h->dice, 2) == 0) {

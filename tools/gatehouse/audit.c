@@ -10,6 +10,7 @@
 #include "core/rights.h"
 #include "core/text.h"
 #include "tools/gatehouse/table.h"
+#include "tools/gatehouse/verbs.h"
 
 #define TARGET_BYTES 4096
 #define LINE_MAX_    (256 * 1024)
@@ -21,6 +22,8 @@ static const char usage[] =
     "                                [--from TIME] [--to TIME] [--after SEQ] [--limit N]\n"
     "       gatehouse audit tail     [the same filters]        new events as they come\n"
     "       gatehouse audit timeline --session ID | --user ID | --machine ID | --ip ADDR\n"
+    "       gatehouse audit alerts   [--state open|all] [--ack SEQ-RULE [--note TEXT]]\n"
+    "       gatehouse audit alert    SEQ-RULE                  with the events it rests on\n"
     "       gatehouse audit verify   --state-dir DIR [--fast] [--checkpoint OLD]\n"
     "       gatehouse audit export   --state-dir DIR --out FILE\n"
     "options of all: --server URL, --ca FILE, --state-dir DIR, --json, -o table|jsonl\n"
@@ -281,6 +284,22 @@ run(struct cli *cli, const char *verb, char *target)
     return code;
 }
 
+/* A table of its own (verbs.c): "alerts --ack ALERT" is the verb ack. */
+static int
+alerts_main(int argc, char **argv)
+{
+    static char ack_verb[] = "ack";
+    const char *ack = cli_take("--ack", &argc, argv);
+    char *args[8] = {argv[0], ack_verb, (char *)(uintptr_t)ack};
+    int n = 3;
+
+    if (ack == NULL)
+        return verbs_main(argc, argv);
+    for (int i = 2; i < argc && n < 8; i++)
+        args[n++] = argv[i];
+    return verbs_main(n, args);
+}
+
 int
 audit_main(int argc, char **argv)
 {
@@ -288,6 +307,8 @@ audit_main(int argc, char **argv)
     const char *verb = argc > 1 ? argv[1] : "";
     char target[TARGET_BYTES];
 
+    if (strcmp(verb, "alerts") == 0 || strcmp(verb, "alert") == 0)
+        return alerts_main(argc, argv);
     if (strcmp(verb, "verify") == 0)
         return audit_verify_main(argc - 1, argv + 1);
     if (strcmp(verb, "export") == 0)

@@ -35,7 +35,7 @@ static const struct command_row rows[] = {
     {"user", verbs_main, "accounts: list, show, add, role, disable, enable, password"},
     {"invite", verbs_main, "invitations to register: new, list, revoke"},
     {"token", verbs_main, "logins in force: list, revoke"},
-    {"audit", audit_main, "the log: events, tail, timeline, verify, export"},
+    {"audit", audit_main, "the log: events, tail, timeline, alerts, verify, export"},
     {"key", key_main, "signing keys: rotate; jwt: the secret of access tokens"},
     {"policy", verbs_main, "the numbers that decide: show, set"},
     {"reprove", verbs_main, "prove once more that it is you, after a change of network"},

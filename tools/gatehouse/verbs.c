@@ -105,6 +105,18 @@ static const struct column status_one[] = {{"version", "version", COLUMN_TEXT},
 static const struct column policy_list[] = {{"NAME", "name", COLUMN_TEXT},
     {"VALUE", "value", COLUMN_TEXT}, {"DEFAULT", "default", COLUMN_TEXT},
     {"CHANGED", "changed", COLUMN_YES}, {"RANGE", "range", COLUMN_TEXT}, {0}};
+static const struct column alert_list[] = {{"ALERT", "id", COLUMN_TEXT},
+    {"SEVERITY", "severity", COLUMN_TEXT}, {"STATE", "state", COLUMN_TEXT},
+    {"COUNT", "count", COLUMN_INT}, {"OPENED", "opened", COLUMN_TIME},
+    {"LAST", "last", COLUMN_TIME}, {"MEANING", "meaning", COLUMN_TEXT}, {0}};
+static const struct column alert_one[] = {{"alert", "id", COLUMN_TEXT},
+    {"severity", "severity", COLUMN_TEXT}, {"state", "state", COLUMN_TEXT},
+    {"meaning", "meaning", COLUMN_TEXT}, {"count", "count", COLUMN_INT},
+    {"opened", "opened", COLUMN_TIME}, {"last", "last", COLUMN_TIME},
+    {"session", "session", COLUMN_TEXT}, {"machine", "machine", COLUMN_TEXT},
+    {"user", "user", COLUMN_TEXT}, {"first event", "events.0", COLUMN_INT},
+    {"last event", "last_event", COLUMN_INT}, {"acknowledged by", "acknowledged.by", COLUMN_TEXT},
+    {0}};
 static const struct column reproved_one[] = {{"resumed", "resumed", COLUMN_LIST}, {0}};
 static const struct column allow_one[] = {{"allow", "allow", COLUMN_LIST}, {0}};
 
@@ -167,6 +179,11 @@ static const struct verb verbs[] = {
     {"token", "revoke", "ID", "end a login", "DELETE", "/api/tokens/{}", false, false, false, {PATH("ID")}, NULL},
     {"key", "rotate", "event|log --state-dir DIR", "another signing key, told in the log", "POST", "/admin/keys/rotate", true, false, false,
         {{ARG_TEXT, NULL, "key", true}}, NULL},
+    {"audit", "alerts", "[--state open|all] [--ack SEQ-RULE [--note TEXT]]", "what needs attention, and that somebody has seen to it", "GET", "/api/audit/alerts?limit=200", false, false, false,
+        {{ARG_QUERY, "--state", "state", false}}, alert_list},
+    {"audit", "alert", "SEQ-RULE", "one alert, and the events that it rests on", "GET", "/api/audit/alerts/{}", false, false, true, {PATH("ALERT")}, alert_one},
+    {"audit", "ack", "SEQ-RULE [--note TEXT]", "somebody has seen to an alert", "POST", "/api/audit/alerts/{}/ack", false, false, false,
+        {PATH("ALERT"), {ARG_TEXT, "--note", "note", false}}, NULL},
     {"me", "", "", "who this login is", "GET", "/api/auth/me", false, false, true, {{0}}, me_one},
     {"password", "", "--current-file FILE --new-file FILE", "change the own password; all other logins end", "POST", "/api/auth/password", false, false, false,
         {{ARG_SECRET, "--current-file", "current", true}, {ARG_SECRET, "--new-file", "new", true}}, NULL},
