@@ -308,8 +308,8 @@ wipe_stale(const struct state *st, const struct keys *k, struct complaint *why)
     return err;
 }
 
-enum err
-keys_load(const struct state *st, const struct keys_in_force *now, struct keys *out,
+static enum err
+load_both(const struct state *st, const struct keys_in_force *now, struct keys *out,
     struct complaint *why)
 {
     enum err err;
@@ -320,10 +320,29 @@ keys_load(const struct state *st, const struct keys_in_force *now, struct keys *
     err = load_role(st, KEY_LOG, now->log_epoch, now->log_pk, &out->log, why);
     if (err == OK)
         err = load_role(st, KEY_EVENT, now->event_epoch, now->event_pk, &out->event, why);
+    return err;
+}
+
+enum err
+keys_load(const struct state *st, const struct keys_in_force *now, struct keys *out,
+    struct complaint *why)
+{
+    enum err err = load_both(st, now, out, why);
+
     if (err == OK)
         err = wipe_stale(st, out, why);
     if (err != OK)
         keys_close(out);
+    return err;
+}
+
+enum err
+keys_check(const struct state *st, const struct keys_in_force *now, struct complaint *why)
+{
+    struct keys keys;
+    enum err err = load_both(st, now, &keys, why);
+
+    keys_close(&keys);
     return err;
 }
 

@@ -54,6 +54,9 @@ struct keys_in_force {
 };
 MUST_USE enum err keys_load(const struct state *st, const struct keys_in_force *now,
     struct keys *out, struct complaint *why);
+/* The same without touching anything: are they there, and the ones that the log names? */
+MUST_USE enum err keys_check(
+    const struct state *st, const struct keys_in_force *now, struct complaint *why);
 void keys_close(struct keys *k); /* wipes memory, not files */
 
 /* Makes the next secret of a role, syncs it to disk, and signs what key.rotated must carry.

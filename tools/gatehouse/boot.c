@@ -3,6 +3,7 @@
 
 #include <sodium.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/password.h"
 
@@ -179,9 +180,17 @@ static enum err
 boot_load_secrets(struct boot *b, struct complaint *why)
 {
     struct loading l = {.boot = b};
-    enum err err = keystore_open(&b->state, &b->keystore, why);
+    char path[STATE_PATH_BYTES];
+    enum err err;
 
-    if (err != OK)
+    /* An empty one in its place would forget every password and subject key, and say nothing. */
+    state_path(&b->state, "keystore", path);
+    if (access(path, F_OK) != 0) {
+        complain(
+            why, "%s is missing: restore it from a backup, with the log of the same time.", path);
+        return ERR_NOT_FOUND;
+    }
+    if ((err = keystore_open(&b->state, &b->keystore, why)) != OK)
         return err;
     if ((err = keystore_each(b->keystore, load_secret, &l)) != OK)
         complain(why, "The keystore cannot be read: check the disk.");

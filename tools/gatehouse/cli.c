@@ -89,6 +89,22 @@ cli_take(const char *option, int *argc, char **argv)
     return NULL;
 }
 
+bool
+cli_take_flag(const char *flag, int *argc, char **argv)
+{
+    bool found = false;
+    int kept = 1;
+
+    for (int i = 1; i < *argc; i++)
+        if (strcmp(argv[i], flag) == 0)
+            found = true;
+        else
+            argv[kept++] = argv[i];
+    *argc = kept;
+    argv[kept] = NULL;
+    return found;
+}
+
 static int
 open_local(struct cli *cli)
 {

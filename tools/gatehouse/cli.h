@@ -31,6 +31,9 @@ bool cli_options(struct cli *cli, int *argc, char **argv);
 /* The value of one option, taken out of argv; NULL: it is not there. */
 const char *cli_take(const char *option, int *argc, char **argv);
 
+/* Whether this one without a value is there; taken out of argv. */
+bool cli_take_flag(const char *flag, int *argc, char **argv);
+
 /* Connects. An exit code; anything but EXIT_DONE was said on stderr. */
 int cli_open(struct cli *cli);
 void cli_close(struct cli *cli);

@@ -5,7 +5,9 @@
 
 #include "http/sha.h"
 #include "tools/gatehouse/audit.h"
+#include "tools/gatehouse/configshow.h"
 #include "tools/gatehouse/connect.h"
+#include "tools/gatehouse/doctor.h"
 #include "tools/gatehouse/exit.h"
 #include "tools/gatehouse/init.h"
 #include "tools/gatehouse/keyjwt.h"
@@ -41,6 +43,8 @@ static const struct command_row rows[] = {
     {"reprove", verbs_main, "prove once more that it is you, after a change of network"},
     {"clock", verbs_main, "accept the wall clock after it was stepped"},
     {"status", verbs_main, "what the server on this machine is doing"},
+    {"doctor", doctor_main, "what is wrong with a state folder or its server, and what to do"},
+    {"config", config_main, "show: what serve would go by, and where each value is from"},
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
