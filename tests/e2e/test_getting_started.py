@@ -15,7 +15,10 @@ import subprocess
 import harness
 import pytest
 
-pytestmark = [pytest.mark.release, pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for namespaces")]
+NAMESPACES = ("unshare", "--mount", "--net", "--pid", "--fork")
+pytestmark = [pytest.mark.release, pytest.mark.skipif(
+    os.geteuid() != 0 or subprocess.run([*NAMESPACES, "true"], check=False).returncode != 0,
+    reason="needs root, and the right to make namespaces")]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs/getting-started.md"
 PEOPLE = {"server": "help", "alice": "alice", "tina": "tina", "anne": "annes-laptop", "web1": "web1"}
@@ -74,8 +77,8 @@ class World:
     def __init__(self, folder):
         self.folder, self.said, self.terminals = folder, "", {}
         self.unshare = subprocess.Popen(
-            ["unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child", "bash", "-c", WORLD,
-             "world", str(folder)], stdin=subprocess.DEVNULL)
+            [*NAMESPACES, "--mount-proc", "--kill-child", "bash", "-c", WORLD, "world", str(folder)],
+            stdin=subprocess.DEVNULL)
         try:
             harness.wait_until("the world is made", lambda: (folder / "made").exists() or self.unshare.poll())
             children = pathlib.Path(f"/proc/{self.unshare.pid}/task/{self.unshare.pid}/children").read_text()
