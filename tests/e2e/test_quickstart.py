@@ -53,7 +53,7 @@ def test_it_walks_from_nothing_to_a_verified_log_twice(tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
         for said in ("Registered tina (technician)", "the two words:", "machine$ id -un", "/dev/pts/", "session.consented",
                      "consent=yes-flag", "session.ended", "events verify (every signature, chain, tree and head)",
-                     "What happened"):
+                     "auditor$ gatehouse-verify log quickstart.log", "What happened"):
             assert said in done.stdout, said
         assert "FAILED" not in done.stderr
         keys.add(re.search(r"root verifier key +(\S+)", done.stdout)[1])
@@ -99,6 +99,8 @@ def test_a_second_one_beside_it_and_its_end(tmp_path):
     ("gatehouse", 'case "$1" in serve) echo broken on purpose >&2; exit 7 ;; esac; exec {real} "$@"', "The server"),
     ("gatehouse", 'case "$1$2" in auditverify) echo broken on purpose >&2; exit 5 ;; esac; exec {real} "$@"',
      "Whether the log is whole"),
+    ("gatehouse-verify", 'case "$*" in *forged*) echo broken on purpose >&2; exit 0 ;; esac; exec {real} "$@"',
+     "An auditor gets the log"),
 ])
 def test_a_step_that_fails_is_named_and_fails_all(tmp_path, name, script, step):
     programs = broken_programs(tmp_path / "bin", name, script.format(real=harness.binary(name)))
