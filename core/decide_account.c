@@ -194,6 +194,13 @@ refresh_repeats(const struct facts *facts)
            tag_equal(&facts->tags.net, &family->net);
 }
 
+/* Access tokens count whole seconds: one that is made now would have ended before it began. */
+static bool
+in_last_second(const struct facts *facts, const struct family_fact *family)
+{
+    return decide_family_end(facts, family->opened_us) / US_PER_S <= facts->now.eff_us / US_PER_S;
+}
+
 static void
 refresh_token(const struct command *cmd, const struct facts *facts, struct decision *out)
 {
@@ -214,6 +221,8 @@ refresh_token(const struct command *cmd, const struct facts *facts, struct decis
         return;
     }
     refusal = decide_family(facts, family);
+    if (refusal == REFUSE_NONE && in_last_second(facts, family))
+        refusal = REFUSE_TOKEN_EXPIRED;
     if (refusal != REFUSE_NONE)
         token_rejected(cmd, facts, refusal,
             refusal == REFUSE_TOKEN_REVOKED ? "refresh_revoked" : "refresh_expired", out);

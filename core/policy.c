@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "core/ascii.h"
+#include "core/limits.h"
 #include "core/pack.h"
 
 #define RULE_COUNT_MAX    10000 /* exact windows hold a time per slot */
@@ -38,6 +39,8 @@ static const struct rule_row {
 
 #define POLICY_RULES 1 /* the key of the rules' map; members follow */
 
+_Static_assert(JWT_ACCESS_S == 15 * 60, "no access token may live longer than the policy can say");
+
 static const struct member_row {
     const char *name;
     size_t offset;
@@ -49,7 +52,7 @@ static const struct member_row {
 #member, offsetof(struct policy, member), normal, min, max, WEAKER_##weaker                \
     }
     /* Keys 2 and on, in this order, for ever. */
-    ROW(access_s, 15 * 60, 1, 3600, MORE),
+    ROW(access_s, 15 * 60, 1, 15 * 60, MORE),
     ROW(family_s, 12 * 3600, 1, 30 * DAY_S, MORE),
     ROW(family_idle_s, 30 * 60, 1, 30 * DAY_S, MORE),
     ROW(refresh_grace_s, 30, 0, 300, MORE),

@@ -203,6 +203,10 @@ refreshes_refused(void **state)
     F.family.opened_us = NOW_US - 12 * 3600 * US_PER_S;
     expect("over", "refused token_expired\n" REJECTED(" user:u", "refresh_expired"));
     given_refresh();
+    F.family.opened_us = NOW_US - 12 * 3600 * US_PER_S + US_PER_S - 1;
+    expect("in its last second, which no token can name",
+        "refused token_expired\n" REJECTED(" user:u", "refresh_expired"));
+    given_refresh();
     F.account.disabled = true;
     expect("disabled", "refused account_disabled\n" REJECTED(" user:u", "account_disabled"));
 }
