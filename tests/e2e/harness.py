@@ -119,6 +119,13 @@ class Process:
     def wait(self, timeout=10.0):
         return self.child.wait(timeout * PATIENCE)
 
+    def wait_or_none(self, timeout):
+        """The exit status, or None when it runs on."""
+        try:
+            return self.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return None
+
     def kill(self):
         """SIGKILL, as a crash would look to the others."""
         if self.running():

@@ -24,6 +24,8 @@ LIBRARY_HOMES = {
     r"msgpack(/.*|\.h)": r"core/pack\.c",
     r"ini\.h": r"core/config[a-z0-9_]*\.c",
     r"zxcvbn\.h": r"core/password[a-z0-9_]*\.c",
+    r"seccomp\.h": r"tools/process/syscalls\.c",
+    r"linux/landlock\.h": r"tools/process/files\.c",
     r"uv\.h": r"(http|tools)/.*",
 }
 # The same for names, which a forward declaration could smuggle past the includes.

@@ -7,8 +7,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sodium.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,6 +26,7 @@
 #include "store/upkeep.h"
 #include "store/views.h"
 #include "tools/gatehouse/boot.h"
+#include "tools/gatehouse/confine.h"
 #include "tools/gatehouse/exit.h"
 #include "tools/gatehouse/tokens.h"
 
@@ -71,23 +70,6 @@ fail(const char *what)
 }
 
 /* ---- the process ---- */
-
-static void
-harden(void)
-{
-    const struct rlimit none = {0, 0};
-    struct rlimit files;
-
-    umask(077);
-    signal(SIGPIPE, SIG_IGN);
-    (void)setrlimit(RLIMIT_CORE, &none);
-    (void)prctl(PR_SET_DUMPABLE, 0);
-    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &files);
-    }
-}
 
 static int
 start_log(const struct config *config)
@@ -620,9 +602,10 @@ serve_main(int argc, char **argv)
         fprintf(stderr, "gatehouse serve: %s\n", error.text);
         return EXIT_USAGE;
     }
-    harden();
     if ((code = start_log(&s.config)) != EXIT_DONE)
         return code;
+    if (confine(&s.config) != OK)
+        return EXIT_REFUSED;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
