@@ -67,6 +67,7 @@ enum command_kind {
     CMD_REFRESH_TOKEN,
     CMD_LOGOUT,
     CMD_REVOKE_FAMILY,
+    CMD_REMOVE_DEVICE,
     CMD_REJECT_TOKEN,
     CMD_AUTHORIZE, /* may the caller do action? no event; the grant rests on the log all the same */
     CMD_ATTEMPT_PASSWORD,
@@ -133,17 +134,22 @@ struct signed_statement {
 
 struct attempt_login {
     struct span account_name;
+    struct span device; /* what a device shows that was known before; may be empty, or anything */
 };
 struct conclude_login {
     uint64_t attempt;
     bool proven;
     uint64_t verifier_version;
+    bool remember; /* this device shall be known by its success */
 };
 struct refresh_token {
     struct span token;
 };
 struct revoke_family {
     struct id family;
+};
+struct remove_device {
+    struct id device;
 };
 struct reject_token {
     const char *why;
@@ -369,6 +375,7 @@ struct command {
         struct conclude_login conclude_login;
         struct refresh_token refresh_token;
         struct revoke_family revoke_family;
+        struct remove_device remove_device;
         struct reject_token reject_token;
         struct authorize authorize;
         struct conclude_password conclude_password;

@@ -43,6 +43,14 @@ bool decide_within(const struct facts *facts, const enum rule *rules, size_t cou
  * holds: as it was said to decide_within before. */
 bool decide_budget(const struct facts *facts, bool holds, struct decision *out);
 
+/* Does the login come from a device that an earlier one of the same account made known? */
+bool decide_device_known(const struct facts *facts);
+/* The login has succeeded: device.known, unless it was, and what the device shows from now on. */
+void decide_device(const struct command *cmd, const struct facts *facts, struct entropy *entropy,
+    struct decision *out);
+void decide_device_removal(
+    const struct command *cmd, const struct facts *facts, struct decision *out);
+
 /* A caller who names a support code, over HTTP or at the relay. */
 bool decide_code_within(const struct facts *facts, struct decision *out);
 /* code.rejected: the same for a code never issued, used, expired or revoked. */

@@ -9,13 +9,19 @@ attempt_login(const struct command *cmd, const struct facts *facts, struct decis
 {
     static const enum rule rules[] = {
         RULE_LOGIN_NET, RULE_LOGIN_WIDE, RULE_LOGIN_ALL, RULE_LOGIN_ACCOUNT};
+    static const enum rule device_rules[] = {RULE_LOGIN_DEVICE};
+    bool known = decide_device_known(facts);
     struct draft *d;
 
-    if (!decide_within(facts, rules, sizeof(rules) / sizeof(rules[0]), true, out) ||
-        !decide_budget(facts, true, out))
+    /* Counted apart: nothing that strangers do can keep a device out that was let in before. */
+    if (known ? !decide_within(facts, device_rules, 1, true, out)
+              : !decide_within(facts, rules, sizeof(rules) / sizeof(rules[0]), true, out) ||
+                    !decide_budget(facts, true, out))
         return;
     d = decide_event(out, EV_LOGIN_ATTEMPTED, cmd, facts);
     d->uses_policy = true;
+    if (known)
+        draft_id(out, d, FIELD_DEVICE, &facts->device.device);
     draft_sealed(d, PERSONAL_MONTH, NULL, FIELD_ACCOUNT_NAME, cmd->attempt_login.account_name);
     out->reply.attempt = facts->next_seq;
     if (facts->account.found) {
@@ -79,6 +85,8 @@ conclude_login(const struct command *cmd, const struct facts *facts, struct entr
         account->verifier_version == attempt->verifier_version &&
         account->verifier_version == cmd->conclude_login.verifier_version) {
         login_succeeded(cmd, facts, entropy, out);
+        if (cmd->conclude_login.remember)
+            decide_device(cmd, facts, entropy, out);
         return;
     }
     d = decision_draft(out, EV_LOGIN_FAILED, cmd, facts);
@@ -458,6 +466,7 @@ decide_account(const struct command *cmd, const struct facts *facts, struct entr
     case CMD_REFRESH_TOKEN: refresh_token(cmd, facts, out); return;
     case CMD_LOGOUT: logout(cmd, facts, out); return;
     case CMD_REVOKE_FAMILY: revoke_family(cmd, facts, out); return;
+    case CMD_REMOVE_DEVICE: decide_device_removal(cmd, facts, out); return;
     case CMD_REJECT_TOKEN: reject_token(cmd, facts, out); return;
     case CMD_AUTHORIZE: authorize(cmd, facts, out); return;
     case CMD_ATTEMPT_PASSWORD: attempt_password(cmd, facts, out); return;

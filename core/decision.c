@@ -24,6 +24,7 @@ static const struct command_row {
     [CMD_REFRESH_TOKEN] = {decide_account, LOW},
     [CMD_LOGOUT] = {decide_account, ALWAYS},
     [CMD_REVOKE_FAMILY] = {decide_account, ALWAYS},
+    [CMD_REMOVE_DEVICE] = {decide_account, ALWAYS},
     [CMD_REJECT_TOKEN] = {decide_account, ALWAYS},
     [CMD_AUTHORIZE] = {decide_account, ALWAYS},
     [CMD_ATTEMPT_PASSWORD] = {decide_account, 0},

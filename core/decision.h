@@ -60,10 +60,12 @@ struct reply {
     bool verifier_found;
     bool asks_consent, guest;
     enum session_state state;
-    uint8_t nonce[32];   /* server's nonce for a consent or channel statement */
-    char verifier[192];  /* argon2id string to prove against (dummy when there is no account) */
-    char secret[192];    /* code digits, API key, invite secret, refresh token: shown once */
-    uint8_t ticket[192]; /* technician's or agent's ticket */
+    uint8_t nonce[32];  /* server's nonce for a consent or channel statement */
+    char verifier[192]; /* argon2id string to prove against (dummy when there is no account) */
+    char secret[192];   /* code digits, API key, invite secret, refresh token: shown once */
+    struct id device;   /* known by this login ... */
+    char device_token[DEVICE_TEXT_MAX]; /* ... and what it shows next time */
+    uint8_t ticket[192];                /* technician's or agent's ticket */
     size_t ticket_len;
     char service[64];
     uint32_t ended_count; /* sessions this decision ended: their sockets drop at once */

@@ -43,6 +43,12 @@ struct family_fact {
     int64_t proved_us;  /* last proof of who it is: the login, or a fresh one */
 };
 
+/* A device that an earlier login made known, as presented or as named. */
+struct device_fact {
+    bool mac_ok, found;
+    struct id device, user;
+};
+
 /* A refresh token as presented. */
 struct refresh_fact {
     bool well_formed, mac_ok;
@@ -60,6 +66,7 @@ struct attempt_fact { /* login.attempted, password.attempted, register.attempted
     struct tags tags;
     struct id family; /* password change: the family that asked */
     struct id invite; /* registration */
+    struct id device; /* login: the known device that it came from; nil: none */
     enum role role;   /* registration: the invitation's */
 };
 
@@ -173,6 +180,8 @@ struct facts {
     struct family_fact caller_family; /* the token's own */
     struct family_fact family;        /* the one meant; the token's own where no other is */
     struct account_fact account;      /* the account meant (by name or id) */
+    struct device_fact device;
+    struct id oldest_device; /* of that account, when it has as many as it may have */
     bool account_name_free;
     struct refresh_fact refresh;
     struct attempt_fact attempt;

@@ -89,6 +89,8 @@
 /* world: the decision state in memory */
 #define LIMITS_KEYS_MAX  65536 /* per rule; beyond: new keys share one bucket */
 #define ATTEMPTS_MAX     8192  /* not concluded; beyond: the oldest counts as failed */
+#define DEVICES_PER_USER 16    /* known ones; beyond: the oldest is removed, by an event */
+#define DEVICE_TEXT_MAX  96    /* what such a device shows */
 #define ATTEMPT_S        60    /* a proof that takes longer counts as failed */
 #define ALERTS_OPEN_MAX  1024  /* beyond: one for each rule takes the rest */
 #define MACHINES_LATELY_S 600   /* over which the machines of a user are counted */

@@ -35,6 +35,7 @@ static const struct rule_row {
     [RULE_AGENT_REFUSED_NET] = {"agent_refused_net", {10, 60}},
     [RULE_SESSION_USER] = {"session_user", {30, 60}},
     [RULE_CODE_WIDE] = {"code_wide", {100, 60}},
+    [RULE_LOGIN_DEVICE] = {"login_device", {10, 900}},
 };
 
 #define POLICY_RULES 1 /* the key of the rules' map; members follow */

@@ -26,6 +26,7 @@ enum rule {
     RULE_AGENT_REFUSED_NET = 12,
     RULE_SESSION_USER = 13,
     RULE_CODE_WIDE = 14,
+    RULE_LOGIN_DEVICE = 15, /* instead of all other login rules, for a device that is known */
     RULE_COUNT
 };
 

@@ -318,6 +318,53 @@ vault_refresh_read(
     sodium_memzero(want, sizeof(want));
 }
 
+/* Under the refresh tokens' key, told apart from them by its purpose. */
+static void
+device_mac(const struct vault *v, const struct id *device, uint8_t out[32])
+{
+    static const char purpose[] = "gatehouse-device-v1\n";
+    uint8_t message[sizeof(purpose) - 1 + ID_BYTES];
+
+    memcpy(message, purpose, sizeof(purpose) - 1);
+    memcpy(message + sizeof(purpose) - 1, device->b, ID_BYTES);
+    crypto_generichash(out, 32, message, sizeof(message), v->origin_keys[ORIGIN_KEY_REFRESH], 32);
+}
+
+void
+vault_device_make(const struct vault *v, const struct id *device, char out[DEVICE_TEXT_MAX])
+{
+    char id[ID_TEXT_BYTES], mac_text[48];
+    uint8_t mac[32];
+
+    id_text(ID_DEVICE, device, id);
+    device_mac(v, device, mac);
+    sodium_bin2base64(
+        mac_text, sizeof(mac_text), mac, sizeof(mac), sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+    snprintf(out, DEVICE_TEXT_MAX, "%s.%s", id, mac_text);
+}
+
+bool
+vault_device_read(const struct vault *v, struct span text, struct id *device)
+{
+    const uint8_t *dot;
+    uint8_t mac[32], want[32];
+    size_t mac_len;
+    bool ours;
+
+    if (text.len == 0 || text.len >= DEVICE_TEXT_MAX ||
+        (dot = memchr(text.ptr, '.', text.len)) == NULL ||
+        id_parse(ID_DEVICE, span_of(text.ptr, (size_t)(dot - text.ptr)), device) != OK ||
+        sodium_base642bin(mac, sizeof(mac), (const char *)dot + 1,
+            text.len - (size_t)(dot + 1 - text.ptr), NULL, &mac_len, NULL,
+            sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0 ||
+        mac_len != sizeof(mac))
+        return false;
+    device_mac(v, device, want);
+    ours = sodium_memcmp(mac, want, sizeof(want)) == 0;
+    sodium_memzero(want, sizeof(want));
+    return ours;
+}
+
 /* kind, ticket id, session, channel, family, machine, expiry, service; then 32 bytes of MAC. */
 #define TICKET_FIXED (1 + 5 * ID_BYTES + 8)
 #define TICKET_MAC   32

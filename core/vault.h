@@ -52,6 +52,10 @@ void vault_refresh_make(
 void vault_refresh_read(
     const struct vault *v, struct span text, struct refresh_fact *fact, struct id *family);
 
+/* Known devices: "<device>.<mac>" */
+void vault_device_make(const struct vault *v, const struct id *device, char out[DEVICE_TEXT_MAX]);
+bool vault_device_read(const struct vault *v, struct span text, struct id *device);
+
 /* Tickets: opaque bytes, MACed under the boot key. fact: as ticket_fact of facts.h, `used` left
  * out. */
 size_t vault_ticket_make(

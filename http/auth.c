@@ -19,22 +19,22 @@ auth_bearer(const struct request *request, struct span *token)
 
 /* One "name=value" of a Cookie line (RFC 6265 section 4.2.1). */
 static bool
-cookie_pair(struct span pair, struct span *value)
+cookie_pair(struct span pair, const char *name, struct span *value)
 {
-    const size_t n = sizeof(AUTH_COOKIE) - 1;
+    const size_t n = strlen(name);
 
     while (pair.len > 0 && pair.ptr[0] == ' ')
         pair = span_of(pair.ptr + 1, pair.len - 1);
     while (pair.len > 0 && pair.ptr[pair.len - 1] == ' ')
         pair.len--;
-    if (pair.len <= n || memcmp(pair.ptr, AUTH_COOKIE, n) != 0 || pair.ptr[n] != '=')
+    if (pair.len <= n || memcmp(pair.ptr, name, n) != 0 || pair.ptr[n] != '=')
         return false;
     *value = span_of(pair.ptr + n + 1, pair.len - n - 1);
     return true;
 }
 
 enum auth_cookie
-auth_cookie(const struct request *request, struct span *value)
+auth_cookie(const struct request *request, const char *name, struct span *value)
 {
     enum auth_cookie found = AUTH_COOKIE_NONE;
 
@@ -50,7 +50,7 @@ auth_cookie(const struct request *request, struct span *value)
 
             rest =
                 semi == NULL ? (struct span){NULL, 0} : span_of(semi + 1, rest.len - pair.len - 1);
-            if (!cookie_pair(pair, value))
+            if (!cookie_pair(pair, name, value))
                 continue;
             if (found != AUTH_COOKIE_NONE)
                 return AUTH_COOKIE_AMBIGUOUS;
@@ -66,6 +66,16 @@ auth_cookie_text(const char *token, char out[AUTH_COOKIE_TEXT])
     int n = snprintf(out, AUTH_COOKIE_TEXT,
         AUTH_COOKIE "=%s; Path=/api/auth; Max-Age=%d; HttpOnly; Secure; SameSite=Strict",
         token == NULL ? "" : token, token == NULL ? 0 : AUTH_COOKIE_S);
+
+    INVARIANT(n > 0 && n < AUTH_COOKIE_TEXT);
+}
+
+void
+auth_device_cookie_text(const char *token, char out[AUTH_COOKIE_TEXT])
+{
+    int n = snprintf(out, AUTH_COOKIE_TEXT,
+        AUTH_DEVICE_COOKIE "=%s; Path=/; Max-Age=%d; HttpOnly; Secure; SameSite=Strict", token,
+        AUTH_DEVICE_S);
 
     INVARIANT(n > 0 && n < AUTH_COOKIE_TEXT);
 }

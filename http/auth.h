@@ -15,15 +15,22 @@
 /* "Bearer <token>", once. False: none, or not of this form. */
 bool auth_bearer(const struct request *request, struct span *token);
 
+/* What a browser shows that was let in before (RFC 6265bis: __Host- binds it to this host alone).
+ */
+#define AUTH_DEVICE_COOKIE "__Host-gatehouse-device"
+#define AUTH_DEVICE_S      (365 * 24 * 60 * 60)
+
 enum auth_cookie {
     AUTH_COOKIE_NONE,
     AUTH_COOKIE_ONE,
     AUTH_COOKIE_AMBIGUOUS, /* given twice: nobody can say which was meant */
 };
-enum auth_cookie auth_cookie(const struct request *request, struct span *value);
+enum auth_cookie auth_cookie(const struct request *request, const char *name, struct span *value);
 
 /* Set-Cookie with the token, or, with NULL, one that takes it away. */
 void auth_cookie_text(const char *token, char out[AUTH_COOKIE_TEXT]);
+
+void auth_device_cookie_text(const char *token, char out[AUTH_COOKIE_TEXT]);
 
 /* A browser's request by our own page, or one of the allowed: exactly one Origin, exactly equal. */
 bool auth_origin(const struct app *app, const struct request *request);

@@ -179,7 +179,7 @@ reply_json(struct loop *loop, struct ref ref, uint16_t status, struct json_write
     reply_headers(&response, http_request(loop, ref));
     if (verdict != NULL)
         add_figures(&response, verdict, &figures);
-    if (extra != NULL)
+    for (; extra != NULL; extra = extra->next)
         response_add_str(&response, extra->name, extra->value);
     response_body(&response, "application/json", span_of(w->buf, w->len));
     http_reply(loop, ref, &response);

@@ -23,10 +23,11 @@ void reply_refusal(
     struct loop *loop, struct ref ref, const struct verdict *verdict, bool may_see_events);
 
 /* A JSON body that `w` has finished writing (json_write_done was OK). verdict (may be NULL) adds
- * the limit's figures and Gatehouse-Position. extra (may be NULL): one more header. */
+ * the limit's figures and Gatehouse-Position. extra (may be NULL): more headers. */
 struct reply_extra {
     const char *name;
     const char *value;
+    const struct reply_extra *next;
 };
 void reply_json(struct loop *loop, struct ref ref, uint16_t status, struct json_write *w,
     const struct verdict *verdict, const struct reply_extra *extra);

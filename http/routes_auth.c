@@ -55,7 +55,8 @@ write_user(struct walk *w, struct json_write *json, const char *name)
 static enum pace
 reply_tokens(struct walk *w, bool cookie, const char *name)
 {
-    char access[JWT_BYTES_MAX], set_cookie[AUTH_COOKIE_TEXT];
+    char access[JWT_BYTES_MAX], set_cookie[AUTH_COOKIE_TEXT], device_cookie[AUTH_COOKIE_TEXT];
+    const struct reply_extra extra = {"Set-Cookie", device_cookie, NULL};
     struct reply *reply = &w->verdict.reply;
     struct json_write json;
     int64_t expires_in;
@@ -67,21 +68,29 @@ reply_tokens(struct walk *w, bool cookie, const char *name)
     json_write_init(&json, NULL, NULL);
     json_write_object(&json, NULL);
     write_tokens(&json, access, len, expires_in, cookie ? NULL : reply->secret);
+    if (reply->device_token[0] != '\0' && !cookie)
+        json_write_str(&json, "device", reply->device_token);
     write_user(w, &json, name);
     json_write_end(&json);
     if (cookie)
         auth_cookie_text(reply->secret, set_cookie);
+    if (reply->device_token[0] != '\0' && cookie) {
+        auth_device_cookie_text(reply->device_token, device_cookie);
+        w->extra = &extra;
+    }
     pace = walk_json(w, 200, &json, cookie ? "Set-Cookie" : NULL, cookie ? set_cookie : NULL);
     sodium_memzero(access, sizeof(access));
     sodium_memzero(set_cookie, sizeof(set_cookie));
+    w->extra = NULL;
     return pace;
 }
 
 /* ---- login ---- */
 
 struct login {
-    struct span name, password;
-    bool cookie;
+    struct span name, password, device;
+    bool cookie, remember;
+    char device_text[DEVICE_TEXT_MAX];
     char folded[ACCOUNT_BYTES_MAX + 1];
     uint64_t attempt, verifier_version;
     bool known, proven;
@@ -100,7 +109,31 @@ static const struct json_field login_fields[] = {
         .max = LOGIN_PASSWORD_MAX,
         .offset = offsetof(struct login, password)},
     {.name = "cookie", .kind = JSON_KIND_BOOL, .offset = offsetof(struct login, cookie)},
+    {.name = "remember", .kind = JSON_KIND_BOOL, .offset = offsetof(struct login, remember)},
+    {.name = "device",
+        .kind = JSON_KIND_TEXT,
+        .min = 1,
+        .max = DEVICE_TEXT_MAX - 1,
+        .offset = offsetof(struct login, device)},
 };
+
+/* What the device shows, by cookie or by body: kept until the attempt is put. What it is worth, the
+ * ledger says; a wrong one is no fault, only a stranger's. */
+static void
+take_device(struct walk *w, struct login *in)
+{
+    struct span cookie;
+
+    if (in->cookie)
+        in->device = auth_cookie(walk_request(w), AUTH_DEVICE_COOKIE, &cookie) == AUTH_COOKIE_ONE
+                         ? cookie
+                         : (struct span){NULL, 0};
+    if (in->device.len >= sizeof(in->device_text))
+        in->device = (struct span){NULL, 0};
+    if (in->device.len > 0)
+        memcpy(in->device_text, in->device.ptr, in->device.len);
+    in->device.ptr = (const uint8_t *)in->device_text;
+}
 
 bool
 login_parse(struct walk *w)
@@ -110,9 +143,10 @@ login_parse(struct walk *w)
     if (in == NULL)
         return false;
     in->cookie = true;
-    if (!walk_body(w, login_fields, 3, in, NULL))
+    if (!walk_body(w, login_fields, sizeof(login_fields) / sizeof(login_fields[0]), in, NULL))
         return false;
     text_fold(in->name, in->folded);
+    take_device(w, in);
     w->proof = proof_job_new(PROOF_VERIFY, in->password);
     in->name = in->password = (struct span){NULL, 0};
     walk_forget_body(w);
@@ -125,10 +159,13 @@ struct command *
 login_attempt(struct walk *w)
 {
     const struct login *in = w->in;
-    struct command *cmd = walk_command(w, CMD_ATTEMPT_LOGIN, ACCOUNT_BYTES_MAX);
+    struct command *cmd = walk_command(w, CMD_ATTEMPT_LOGIN, ACCOUNT_BYTES_MAX + DEVICE_TEXT_MAX);
 
-    if (cmd != NULL)
-        cmd->attempt_login.account_name = command_copy(cmd, span_str(in->folded));
+    if (cmd == NULL)
+        return NULL;
+    cmd->attempt_login.account_name = command_copy(cmd, span_str(in->folded));
+    if (in->device.len > 0)
+        cmd->attempt_login.device = command_copy(cmd, in->device);
     return cmd;
 }
 
@@ -159,8 +196,10 @@ login_conclude(struct walk *w)
     struct command *cmd = walk_command(w, CMD_CONCLUDE_LOGIN, 0);
 
     if (cmd != NULL)
-        cmd->conclude_login = (struct conclude_login){
-            .attempt = in->attempt, .proven = in->proven, .verifier_version = in->verifier_version};
+        cmd->conclude_login = (struct conclude_login){.attempt = in->attempt,
+            .proven = in->proven,
+            .verifier_version = in->verifier_version,
+            .remember = in->cookie || in->remember};
     return cmd;
 }
 
@@ -212,7 +251,7 @@ read_cookie(struct walk *w, struct refreshing *in)
 {
     const struct request *request = walk_request(w);
 
-    switch (auth_cookie(request, &in->token)) {
+    switch (auth_cookie(request, AUTH_COOKIE, &in->token)) {
     case AUTH_COOKIE_NONE: return true;
     case AUTH_COOKIE_AMBIGUOUS:
         walk_no(w, PROBLEM_BAD_FIELD, "The refresh cookie is given twice.", "Cookie");

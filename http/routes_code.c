@@ -73,6 +73,7 @@ code_reply(struct walk *w)
 
 struct id_in {
     struct id id;
+    bool is_device;
 };
 
 static bool
@@ -115,19 +116,30 @@ invite_revoke(struct walk *w)
     return cmd;
 }
 
+/* A login, or a device that is known. */
 bool
 family_id_parse(struct walk *w)
 {
-    return one_id_parse(w, ID_FAMILY);
+    struct id_in *in = walk_in(w, sizeof(*in));
+
+    if (in == NULL)
+        return false;
+    in->is_device = id_parse(ID_DEVICE, w->params[0], &in->id) == OK;
+    return in->is_device || walk_param_id(w, 0, ID_FAMILY, &in->id);
 }
 
 struct command *
 family_revoke(struct walk *w)
 {
-    struct command *cmd = walk_command(w, CMD_REVOKE_FAMILY, 0);
+    const struct id_in *in = w->in;
+    struct command *cmd = walk_command(w, in->is_device ? CMD_REMOVE_DEVICE : CMD_REVOKE_FAMILY, 0);
 
-    if (cmd != NULL)
-        cmd->revoke_family.family = ((const struct id_in *)w->in)->id;
+    if (cmd == NULL)
+        return NULL;
+    if (in->is_device)
+        cmd->remove_device.device = in->id;
+    else
+        cmd->revoke_family.family = in->id;
     return cmd;
 }
 

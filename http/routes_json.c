@@ -195,10 +195,11 @@ void
 family_json(struct json_write *w, const char *key, const struct family_row *row,
     const struct id *own, int64_t now_us)
 {
-    bool live = row->live && row->expires_us > now_us;
+    bool live = row->live && (row->device || row->expires_us > now_us);
 
     json_write_object(w, key);
-    json_id(w, "id", ID_FAMILY, &row->family);
+    json_id(w, "id", row->device ? ID_DEVICE : ID_FAMILY, &row->family);
+    json_write_str(w, "kind", row->device ? "device" : "login");
     json_id(w, "user", ID_USER, &row->user);
     json_write_bool(w, "live", live);
     json_write_bool(w, "current", id_equal(&row->family, own));
@@ -208,7 +209,7 @@ family_json(struct json_write *w, const char *key, const struct family_row *row,
     json_time(w, "opened", row->opened_us);
     json_time(w, "refreshed", row->refreshed_us);
     json_time(w, "ended", row->ended_us);
-    if (live)
+    if (live && !row->device)
         json_expires_in(w, row->expires_us, now_us);
     json_write_end(w);
 }

@@ -36,6 +36,7 @@ enum who {
 #define ROUTE_VIEWS 1u /* the answer shows what was just decided: wait for the views */
 
 struct walk;
+struct reply_extra; /* reply.h */
 
 struct route {
     enum http_method method;
@@ -82,7 +83,8 @@ struct walk {
     struct proof_job *proof; /* made by parse, not yet submitted */
     struct proof_job *job;   /* done; for this call of prove only */
     struct idempotency_claim claim;
-    struct timer timer; /* wakes the walk */
+    const struct reply_extra *extra; /* more headers for walk_json, or NULL */
+    struct timer timer;              /* wakes the walk */
     /* What a long answer needs; `drop` frees it. */
     void *feed;
     void (*drop)(struct walk *w);

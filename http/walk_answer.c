@@ -139,7 +139,7 @@ enum pace
 walk_json(
     struct walk *w, uint16_t status, struct json_write *json, const char *header, const char *value)
 {
-    struct reply_extra extra = {header, value};
+    struct reply_extra extra = {header, value, w->extra};
     const struct verdict *verdict = w->verdict.rests_on > 0 ? &w->verdict : NULL;
 
     if (w->claim.generation != 0 && json_write_done(json) == OK) {
@@ -147,7 +147,7 @@ walk_json(
             routes_idempotency(w->app), &w->claim, status, span_of(json->buf, json->len));
         w->claim = (struct idempotency_claim){0};
     }
-    reply_json(w->loop, w->ref, status, json, verdict, header != NULL ? &extra : NULL);
+    reply_json(w->loop, w->ref, status, json, verdict, header != NULL ? &extra : w->extra);
     if (json->buf != NULL)
         sodium_memzero(json->buf, json->len);
     json_write_fini(json);

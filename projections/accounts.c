@@ -11,6 +11,7 @@ accounts_init(struct accounts *a)
     idmap_init(&a->by_name);
     idmap_init(&a->families);
     idmap_init(&a->invites);
+    idmap_init(&a->devices);
     a->attempts.ring = calloc(ATTEMPTS_MAX, sizeof(*a->attempts.ring));
     INVARIANT(a->attempts.ring != NULL);
 }
@@ -22,6 +23,7 @@ accounts_fini(struct accounts *a)
     idmap_fini(&a->by_name);
     idmap_fini_all(&a->families);
     idmap_fini_all(&a->invites);
+    idmap_fini_all(&a->devices);
     free(a->attempts.ring);
 }
 
@@ -305,6 +307,57 @@ invite_revoked(struct world *w, const struct event *ev)
         invite_drop(w, i);
 }
 
+/* --- devices --- */
+
+struct device *
+device_find(const struct world *w, const struct id *device)
+{
+    return idmap_find(&w->accounts.devices, device->b);
+}
+
+const struct device *
+device_oldest(const struct world *w, const struct id *user)
+{
+    const struct device *oldest = NULL;
+    uint32_t at = 0, count = 0;
+
+    for (const struct device *d; (d = idmap_next(&w->accounts.devices, &at)) != NULL;)
+        if (id_equal(&d->user, user)) {
+            count++;
+            if (oldest == NULL || d->seq < oldest->seq)
+                oldest = d;
+        }
+    return count < DEVICES_PER_USER ? NULL : oldest;
+}
+
+static void
+device_known(struct world *w, const struct event *ev)
+{
+    struct id id = fields_id(&ev->data, FIELD_DEVICE);
+    struct device *d;
+
+    if (id_is_nil(&id) || device_find(w, &id) != NULL ||
+        account_find(w, &ev->subject.user) == NULL) {
+        world_stray(w);
+        return;
+    }
+    d = calloc(1, sizeof(*d));
+    INVARIANT(d != NULL);
+    *d = (struct device){.device = id, .user = ev->subject.user, .seq = ev->seq};
+    idmap_put(&w->accounts.devices, id.b, d);
+}
+
+static void
+device_removed(struct world *w, const struct event *ev)
+{
+    struct id id = fields_id(&ev->data, FIELD_DEVICE);
+    struct device *d = idmap_drop(&w->accounts.devices, id.b);
+
+    if (d == NULL)
+        world_stray(w);
+    free(d);
+}
+
 /* --- attempts --- */
 
 static struct attempt *
@@ -386,6 +439,7 @@ attempted(struct world *w, const struct event *ev)
     }
     a.family = ev->actor.family;
     a.invite = fields_id(&ev->data, FIELD_INVITE);
+    a.device = fields_id(&ev->data, FIELD_DEVICE);
     if ((invite = invite_find(w, &a.invite)) != NULL)
         a.role = invite->role;
     *attempt_at(all, all->count++) = a;
@@ -404,8 +458,13 @@ concluded(struct world *w, const struct event *ev)
         return;
     }
     a->concluded = true;
-    if (ev->type == EV_LOGIN_SUCCEEDED && a->type == EV_LOGIN_ATTEMPTED &&
-        !tag_is_nil(&a->tags.account))
+    if (ev->type == EV_LOGIN_SUCCEEDED && a->type == EV_LOGIN_ATTEMPTED && !id_is_nil(&a->device)) {
+        struct tag key;
+
+        memcpy(key.b, a->device.b, TAG_BYTES);
+        limits_give_back(&w->limits, RULE_LOGIN_DEVICE, &key, a->eff_us);
+    } else if (ev->type == EV_LOGIN_SUCCEEDED && a->type == EV_LOGIN_ATTEMPTED &&
+               !tag_is_nil(&a->tags.account))
         limits_give_back(&w->limits, RULE_LOGIN_ACCOUNT, &a->tags.account, a->eff_us);
 }
 
@@ -446,6 +505,8 @@ accounts_fold(struct world *w, const struct event *ev)
         if (span_is(fields_span(&ev->data, FIELD_WHY), "leaked"))
             families_revoke(w, NULL, NULL);
         return;
+    case EV_DEVICE_KNOWN: device_known(w, ev); return;
+    case EV_DEVICE_REMOVED: device_removed(w, ev); return;
     case EV_INVITE_ISSUED: invite_issued(w, ev); return;
     case EV_INVITE_REVOKED: invite_revoked(w, ev); return;
     default: return; /* another part's business */

@@ -38,12 +38,18 @@ struct invite {
     struct deadline end; /* in world.reap */
 };
 
+/* A device that a login made known. */
+struct device {
+    struct id device, user;
+    uint64_t seq; /* of its event: the lowest is the oldest */
+};
+
 struct attempt {
     uint64_t seq;
     int64_t eff_us;
     enum event_type type;
     bool concluded;
-    struct id user, family, invite;
+    struct id user, family, invite, device;
     enum role role;
     uint64_t verifier_version;
     struct tags tags;
@@ -60,6 +66,7 @@ struct accounts {
     uint32_t admins_active;
     struct idmap families; /* struct family */
     struct idmap invites;  /* struct invite */
+    struct idmap devices;  /* struct device */
     struct attempts attempts;
 };
 
@@ -72,6 +79,9 @@ void accounts_retime(struct world *w);                   /* after another policy
 struct account *account_find(const struct world *w, const struct id *user);
 struct account *account_named(const struct world *w, const struct tag *name);
 struct family *family_find(const struct world *w, const struct id *family);
+struct device *device_find(const struct world *w, const struct id *device);
+/* The oldest of this user, when there are as many as there may be; else NULL. */
+const struct device *device_oldest(const struct world *w, const struct id *user);
 struct invite *invite_find(const struct world *w, const struct id *invite);
 /* Not concluded and not too old at eff_us; else NULL. */
 struct attempt *attempt_find(const struct world *w, uint64_t seq, int64_t eff_us);

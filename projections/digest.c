@@ -25,6 +25,7 @@ enum kind {
     OF_WINDOW = 11,
     OF_SHARED = 12,
     OF_ALERT = 13,
+    OF_DEVICE = 14,
 };
 
 struct entry {
@@ -78,6 +79,9 @@ collect_accounts(struct digesting *d)
     for (const struct invite *i; (i = idmap_next(&all->invites, &at)) != NULL;)
         if (d->eff_us < i->expires_us)
             collect(d, OF_INVITE, i->invite.b, ID_BYTES, i);
+    at = 0;
+    for (const struct device *v; (v = idmap_next(&all->devices, &at)) != NULL;)
+        collect(d, OF_DEVICE, v->device.b, ID_BYTES, v);
     for (uint32_t i = 0; i < all->attempts.count; i++) {
         const struct attempt *a = attempts_nth(&all->attempts, i);
         uint8_t seq[8];
@@ -255,17 +259,28 @@ pack_invite(struct digesting *d, const struct entry *e)
 }
 
 static void
+pack_device(struct digesting *d, const struct entry *e)
+{
+    const struct device *v = e->of;
+
+    pack_start(&d->p, e, 3);
+    pack_id(&d->p, &v->user);
+    pack_u64(&d->p, v->seq);
+}
+
+static void
 pack_attempt(struct digesting *d, const struct entry *e)
 {
     const struct attempt *a = e->of;
     struct pack *p = &d->p;
 
-    pack_start(p, e, 12);
+    pack_start(p, e, 13);
     pack_us(p, a->eff_us);
     pack_u64(p, a->type);
     pack_id(p, &a->user);
     pack_id(p, &a->family);
     pack_id(p, &a->invite);
+    pack_id(p, &a->device);
     pack_u64(p, a->role);
     pack_u64(p, a->verifier_version);
     pack_tag(p, &a->tags.addr);
@@ -425,6 +440,7 @@ static void (*const packers[])(struct digesting *d, const struct entry *e) = {
     [OF_WINDOW] = pack_window,
     [OF_SHARED] = pack_window,
     [OF_ALERT] = pack_alert,
+    [OF_DEVICE] = pack_device,
 };
 
 /* --- putting it together --- */

@@ -121,6 +121,7 @@ attempt_fact(const struct attempt *a, struct attempt_fact *out)
         .tags = a->tags,
         .family = a->family,
         .invite = a->invite,
+        .device = a->device,
         .role = a->role,
     };
 }
@@ -266,6 +267,26 @@ gather_machine(struct gathering *g)
         g->out->machine.allow_changed_seq = g->w->fleet.allow_changed_seq;
 }
 
+/* The one presented at a login, or named for its removal; and which would have to go. */
+static void
+gather_device(struct gathering *g)
+{
+    bool removal = g->cmd->kind == CMD_REMOVE_DEVICE;
+    const struct id *id = removal ? &g->cmd->remove_device.device : &g->proofs->device;
+    const struct device *d = named(id) ? device_find(g->w, id) : NULL;
+
+    g->out->device.mac_ok = g->proofs->device_mac_ok;
+    if (d != NULL) {
+        g->out->device.found = true;
+        g->out->device.device = d->device;
+        g->out->device.user = d->user;
+    }
+    if (g->cmd->kind != CMD_CONCLUDE_LOGIN || !g->cmd->conclude_login.remember)
+        return;
+    if ((d = device_oldest(g->w, &g->out->attempt.user)) != NULL)
+        g->out->oldest_device = d->device;
+}
+
 static void
 gather_people(struct gathering *g)
 {
@@ -331,12 +352,14 @@ gather_allow(struct gathering *g)
 
 /* --- windows --- */
 
-#define LOGIN_RULES RULE_LOGIN_NET, RULE_LOGIN_WIDE, RULE_LOGIN_ALL, RULE_LOGIN_ACCOUNT
-#define CODE_RULES  RULE_CODE_NET, RULE_CODE_WIDE, RULE_CODE_FAIL_NET, RULE_CODE_FAIL_ALL
+#define RULES_MAX 6
+#define LOGIN_RULES                                                                                \
+    RULE_LOGIN_NET, RULE_LOGIN_WIDE, RULE_LOGIN_ALL, RULE_LOGIN_ACCOUNT, RULE_LOGIN_DEVICE
+#define CODE_RULES RULE_CODE_NET, RULE_CODE_WIDE, RULE_CODE_FAIL_NET, RULE_CODE_FAIL_ALL
 
 static const struct {
     enum command_kind kind;
-    enum rule rules[5];
+    enum rule rules[RULES_MAX];
 } limited[] = {
     {CMD_ATTEMPT_LOGIN, {LOGIN_RULES}},
     {CMD_CONCLUDE_LOGIN, {LOGIN_RULES}},
@@ -367,7 +390,8 @@ gather_limit(const struct gathering *g, enum rule rule)
 
     if (tag_is_nil(&tags.account))
         tags.account = g->out->attempt.tags.account;
-    if (limits_key(rule, &tags, &g->cmd->caller.user, &key))
+    if (limits_key(rule, &tags,
+            rule == RULE_LOGIN_DEVICE ? &g->proofs->device : &g->cmd->caller.user, &key))
         limits_fact(&g->w->limits, rule, &key, g->eff_us, out);
     else
         *out = (struct limit_fact){
@@ -378,7 +402,7 @@ static void
 gather_limits(struct gathering *g)
 {
     for (size_t i = 0; i < sizeof(limited) / sizeof(limited[0]); i++)
-        for (size_t r = 0; limited[i].kind == g->cmd->kind && r < 5; r++)
+        for (size_t r = 0; limited[i].kind == g->cmd->kind && r < RULES_MAX; r++)
             if (limited[i].rules[r] != RULE_NONE)
                 gather_limit(g, limited[i].rules[r]);
     g->out->code_net_failed_lately = g->out->limits[RULE_CODE_FAIL_NET].count > 0;
@@ -611,6 +635,7 @@ facts_gather(const struct world *w, const struct proofs *proofs, const struct co
     gather_key(&g);
     gather_machine(&g);
     gather_people(&g);
+    gather_device(&g);
     gather_allow(&g);
     gather_limits(&g);
     gather_ending(&g);

@@ -22,6 +22,8 @@ struct proofs {
     struct id code;
     bool key_secret_ok;    /* admit_agent, greet_agent */
     bool invite_secret_ok; /* attempt_register */
+    bool device_mac_ok;    /* attempt_login: it shows something that we made ... */
+    struct id device;      /* ... for this device */
     /* CMD_TIME_PASSED: refusals to be written now, as a canonical array; empty: none due */
     struct span refusal_rows;
     uint64_t refusals_total, refusals_generation;

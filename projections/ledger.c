@@ -217,6 +217,8 @@ ledger_make_tokens(struct ledger *l, const struct command *cmd, const struct mom
     case CMD_CONCLUDE_LOGIN:
     case CMD_REFRESH_TOKEN:
         vault_refresh_make(l->vault, &reply->family, reply->token_n, reply->secret);
+        if (!id_is_nil(&reply->device))
+            vault_device_make(l->vault, &reply->device, reply->device_token);
         return;
     case CMD_ISSUE_TICKET:
         memcpy(ticket.ticket_id.b, reply->nonce, TAG_BYTES);

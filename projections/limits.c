@@ -22,6 +22,7 @@ limits_key(enum rule rule, const struct tags *tags, const struct id *user, struc
     case RULE_LOGIN_WIDE:
     case RULE_CODE_WIDE: *key = tags->wide; break;
     case RULE_LOGIN_ACCOUNT: *key = tags->account; break;
+    case RULE_LOGIN_DEVICE: /* a device, in the user's place */
     case RULE_PASSWORD_USER:
     case RULE_SESSION_USER: memcpy(key->b, user->b, TAG_BYTES); break;
     case RULE_NONE:

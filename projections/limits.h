@@ -32,8 +32,9 @@ struct limits {
     struct window windows[RULE_COUNT];
 };
 
-/* What a rule counts by: the caller's networks, the account name typed, the user, or nil for all.
- * False: there is no such key here (no address, nobody), and the rule does not apply. */
+/* What a rule counts by: the caller's networks, the account name typed, the user (or the device),
+ * or nil for all. False: there is no such key here (no address, nobody), and the rule does not
+ * apply. */
 bool limits_key(enum rule rule, const struct tags *tags, const struct id *user, struct tag *key);
 
 void limits_init(struct limits *l, const struct policy *policy);

@@ -43,6 +43,9 @@ proofs_gather(const struct vault *v, const struct command *cmd, struct proofs *o
     case CMD_REFRESH_TOKEN:
         vault_refresh_read(v, cmd->refresh_token.token, &out->refresh, &out->refresh_family);
         return;
+    case CMD_ATTEMPT_LOGIN:
+        out->device_mac_ok = vault_device_read(v, cmd->attempt_login.device, &out->device);
+        return;
     case CMD_VALIDATE_CODE: (void)vault_find_code(v, cmd->validate_code.digits, &out->code); return;
     case CMD_ADMIT_AGENT: prove_credential(v, &cmd->admit_agent, out); return;
     case CMD_GREET_AGENT: prove_credential(v, &cmd->greet_agent.admitted, out); return;

@@ -9,10 +9,10 @@
 #define MAP_MAGIC  UINT64_C(0x4748524546303031) /* "GHREF001" */
 #define COUNT_BITS 40
 #define COUNT_MAX  ((UINT64_C(1) << COUNT_BITS) - 1)
-#define EXACT_ROWS (REFUSALS_ROWS_MAX / 2)              /* the rest is for wider networks ... */
-#define WIDER_ROWS (REFUSALS_ROWS_MAX - 2 * RULE_COUNT) /* ... and for all, one a reason */
+#define EXACT_ROWS (REFUSALS_ROWS_MAX / 2)  /* the rest is for wider networks ... */
+#define WIDER_ROWS (REFUSALS_ROWS_MAX - 32) /* ... and for all, one a reason */
 
-_Static_assert(WIDER_ROWS > EXACT_ROWS, "room for wider networks");
+_Static_assert(RULE_COUNT + 1 < REFUSALS_ROWS_MAX - WIDER_ROWS, "one row a reason");
 _Static_assert(RULE_COUNT <= REFUSED_BY_BUDGET, "reasons are told apart");
 
 /* Everything but `times` and `last_us` is written before the row is in the table. */

@@ -67,7 +67,8 @@ struct family_row { /* a login and its refresh tokens */
     struct id family, user;
     int64_t opened_us, refreshed_us, ended_us, expires_us;
     uint64_t n;
-    bool live; /* not ended by an event: past expires_us (or idle) it is over all the same */
+    bool device; /* no login, but a device that one made known; `family` is its id */
+    bool live;   /* not ended by an event: past expires_us (or idle) it is over all the same */
     char why[32], address[ADDRESS_BYTES], user_agent[264];
 };
 

@@ -106,6 +106,34 @@ login_succeeded(struct folding *f)
     fold_set(f, TABLE_LOOKUP, &live, span_of(NULL, 0));
 }
 
+/* Beside the logins, and listed with them; it lives until an event says otherwise. */
+static void
+device_known(struct folding *f)
+{
+    struct family_row row = {
+        .family = fields_id(&f->ev->data, FIELD_DEVICE),
+        .user = f->ev->subject.user,
+        .opened_us = f->now_us,
+        .device = true,
+        .live = true,
+    };
+
+    if (id_is_nil(&row.user) || id_is_nil(&row.family))
+        return;
+    family_seen(f, &row);
+    (void)fold_add(f, TABLE_FAMILIES, &row);
+}
+
+static void
+device_removed(struct folding *f)
+{
+    struct id id = fields_id(&f->ev->data, FIELD_DEVICE);
+    struct family_row row;
+
+    if (fold_row(f, TABLE_FAMILIES, &id, &row) && row.device)
+        family_end(f, &row, fields_span(&f->ev->data, FIELD_WHY), f->now_us);
+}
+
 /* The family that an event names, or that its actor speaks for. */
 static bool
 family_meant(struct folding *f, struct family_row *row)
@@ -315,6 +343,8 @@ views_fold_people(struct folding *f)
     switch (f->ev->type) {
     case EV_LOGIN_SUCCEEDED: login_succeeded(f); return;
     case EV_TOKEN_REFRESHED: token_refreshed(f); return;
+    case EV_DEVICE_KNOWN: device_known(f); return;
+    case EV_DEVICE_REMOVED: device_removed(f); return;
     case EV_LOGOUT:
     case EV_TOKEN_REVOKED: family_ended(f); return;
     case EV_PASSWORD_CHANGED: password_changed(f); return;

@@ -106,6 +106,7 @@ static const struct column family_columns[] = {
     COLUMN(U64, family_row, ended_us),
     COLUMN(U64, family_row, expires_us),
     COLUMN(U64, family_row, n),
+    COLUMN(BOOL, family_row, device),
     COLUMN(BOOL, family_row, live),
     COLUMN(TEXT, family_row, why),
     PERSONAL(family_row, address),

@@ -87,6 +87,7 @@ static const struct {
     {EV_LOGIN_ATTEMPTED, RULE_LOGIN_WIDE},
     {EV_LOGIN_ATTEMPTED, RULE_LOGIN_ALL},
     {EV_LOGIN_ATTEMPTED, RULE_LOGIN_ACCOUNT},
+    {EV_LOGIN_ATTEMPTED, RULE_LOGIN_DEVICE},
     {EV_REGISTER_ATTEMPTED, RULE_REGISTER_NET},
     {EV_REGISTER_ATTEMPTED, RULE_REGISTER_ALL},
     {EV_CODE_VALIDATED, RULE_CODE_NET},
@@ -127,13 +128,17 @@ by_stranger(const struct event *ev)
 static void
 windows_count(struct world *w, const struct event *ev)
 {
+    struct id device = fields_id(&ev->data, FIELD_DEVICE);
+    bool known = ev->type == EV_LOGIN_ATTEMPTED && !id_is_nil(&device);
+
     if (by_stranger(ev))
         budget_take(&w->budget, &w->policy, w->eff_us);
     for (size_t i = 0; i < sizeof(counted) / sizeof(counted[0]); i++) {
         struct tag key;
 
-        if (counted[i].type == ev->type &&
-            limits_key(counted[i].rule, &ev->actor.tags, &ev->actor.id, &key))
+        if (counted[i].type != ev->type || (known != (counted[i].rule == RULE_LOGIN_DEVICE)))
+            continue; /* a known device is counted apart, and nowhere else */
+        if (limits_key(counted[i].rule, &ev->actor.tags, known ? &device : &ev->actor.id, &key))
             limits_take(&w->limits, counted[i].rule, &key, w->eff_us);
     }
 }

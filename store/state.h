@@ -9,8 +9,8 @@
  *     keystore        verifiers and subject keys, in slots
  *     log/            LMDB: records, tiles, frontier, checkpoint
  *     views/          LMDB: query views, derived; views.marker beside it
- *     refusals        counts of refused attempts not in the log yet; safe to lose, which is then
- * said anchor/         checkpoint, unless --anchor-dir says where
+ *     refusals        counts of refused attempts that are not in the log yet
+ *     anchor/         checkpoint, unless --anchor-dir says where
  *
  * Files are 0600. Every refusal comes with a complaint that names the remedy. */
 #ifndef STORE_STATE_H

@@ -80,8 +80,8 @@ def sign(header, claims, secret=SECRET, digest=hashlib.sha256):
 
 
 def cookie_of(reply):
-    """(value, attributes) of the one Set-Cookie."""
-    lines = reply.headers.get_all("Set-Cookie") or []
+    """(value, attributes) of the one Set-Cookie with a refresh token."""
+    lines = [line for line in reply.headers.get_all("Set-Cookie") or [] if not line.startswith("__Host-")]
     assert len(lines) == 1, lines
     pair, *attributes = [part.strip() for part in lines[0].split(";")]
     name, _, value = pair.partition("=")

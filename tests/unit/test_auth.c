@@ -77,7 +77,7 @@ the_refresh_cookie_is_found_among_others(void **state)
             "cookie", cases[i].first, cases[i].second != NULL ? "cookie" : NULL, cases[i].second);
         struct span value = {NULL, 0};
 
-        assert_int_equal(auth_cookie(&r, &value), cases[i].found);
+        assert_int_equal(auth_cookie(&r, AUTH_COOKIE, &value), cases[i].found);
         if (cases[i].value != NULL)
             assert_true(span_is(value, cases[i].value));
     }

@@ -51,6 +51,43 @@ login_attempts(void **state)
     assert_int_equal(decided.counted_rule, RULE_LOGIN_WIDE);
 }
 
+/* A device that is known is counted apart: whatever strangers did, it may try. */
+static void
+logins_from_known_devices(void **state)
+{
+    static const enum rule others[] = {
+        RULE_LOGIN_NET, RULE_LOGIN_WIDE, RULE_LOGIN_ALL, RULE_LOGIN_ACCOUNT};
+
+    (void)state;
+    given_login();
+    F.device = (struct device_fact){
+        .mac_ok = true, .found = true, .device = id_of('v'), .user = id_of('u')};
+    for (size_t i = 0; i < ROWS(others); i++)
+        exhaust(others[i], 42);
+    F.budget.spent = true;
+    F.limits[RULE_LOGIN_DEVICE] = (struct limit_fact){.count = 9, .limit = 10, .window_s = 900};
+    run(&decided, 1);
+    assert_int_equal(decided.refusal, REFUSE_NONE);
+    assert_int_equal(decided.draft_count, 1);
+    assert_non_null(fields_find(&decided.drafts[0].data, FIELD_DEVICE));
+    assert_int_equal(decided.limit.limit, 10);
+    exhaust(RULE_LOGIN_DEVICE, 7);
+    expect("but not without an end", "refused too_often counted\n");
+    assert_int_equal(decided.counted_rule, RULE_LOGIN_DEVICE);
+    F.limits[RULE_LOGIN_DEVICE].count = 0;
+    F.device.mac_ok = false;
+    expect("what we did not make", "refused too_often counted\n");
+    F.device.mac_ok = true;
+    F.device.found = false;
+    expect("removed", "refused too_often counted\n");
+    F.device.found = true;
+    F.device.user = id_of('w');
+    expect("another account's", "refused too_often counted\n");
+    F.device.user = (struct id){{0}};
+    F.account = (struct account_fact){0};
+    expect("nobody's", "refused too_often counted\n");
+}
+
 static void
 given_proof(void)
 {
@@ -171,6 +208,49 @@ refreshes(void **state)
     given_refresh();
     exhaust(RULE_REFRESH_NET, 9);
     expect("too often", "refused too_often counted\n");
+}
+
+static void
+devices_become_known(void **state)
+{
+    (void)state;
+    given_proof();
+    C.conclude_login.remember = true;
+    run(&decided, 1);
+    assert_int_equal(decided.draft_count, 2);
+    assert_int_equal(decided.drafts[1].type, EV_DEVICE_KNOWN);
+    assert_false(id_is_nil(&decided.reply.device));
+    F.oldest_device = id_of('o');
+    run(&decided, 1);
+    assert_int_equal(decided.draft_count, 3);
+    assert_int_equal(decided.drafts[1].type, EV_DEVICE_REMOVED);
+    F.attempt.device = id_of('v');
+    run(&decided, 1);
+    assert_int_equal(decided.draft_count, 1); /* it was known; it is told again what it shows */
+    assert_true(decided.reply.device.b[0] == 'v');
+    C.conclude_login.proven = false;
+    run(&decided, 1);
+    assert_true(id_is_nil(&decided.reply.device));
+}
+
+static void
+devices_removed(void **state)
+{
+    (void)state;
+    given(CMD_REMOVE_DEVICE);
+    by_token(ROLE_TECHNICIAN);
+    expect("none", "refused not_found\n");
+    F.device = (struct device_fact){.found = true, .device = id_of('v'), .user = id_of('u')};
+    expect("one's own", "device.removed by user id:u login:f @N on user:u, device=v why=removed\n");
+    F.device.user = id_of('w');
+    run(&decided, 1);
+    assert_int_equal(decided.refusal, REFUSE_NOT_FOUND);
+    assert_int_equal(decided.drafts[0].type, EV_ACCESS_REFUSED);
+    by_token(ROLE_ADMIN);
+    expect("an admin's are all",
+        "device.removed by user id:u login:f @N on user:w, device=v why=removed\n");
+    by_nobody();
+    expect("nobody", "refused not_authenticated\n");
 }
 
 static void
@@ -518,6 +598,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(logins_from_known_devices),
+        cmocka_unit_test(devices_become_known),
+        cmocka_unit_test(devices_removed),
         cmocka_unit_test(login_attempts),
         cmocka_unit_test(login_conclusions),
         cmocka_unit_test(refreshes),

@@ -23,8 +23,8 @@ static void
 default_is_golden(void **state)
 {
     static const char want[] =
-        "de0013018e0192053c0292323c0392cd02583c04920acd03840592023c06923c3c07920a3c08923c"
-        "3c099201cd02580a921e3c0b92053c0c920a3c0d921e3c0e92643c02cd038403cda8c004cd07"
+        "de0013018f0192053c0292323c0392cd02583c04920acd03840592023c06923c3c07920a3c08923c"
+        "3c099201cd02580a921e3c0b92053c0c920a3c0d921e3c0e92643c0f920acd038402cd038403cda8c004cd07"
         "08051e06cd025807cd03e808cd038409780acd38400bcd07080c1e0dce00093a800e3c0f001001110a12cd07d"
         "0130a";
     struct policy p;
@@ -86,7 +86,7 @@ static const struct {
     {"not a map", "\x91\x02", 2, ERR_MALFORMED},
     {"unknown member", "\x81\x14\x01", 3, ERR_MALFORMED},
     {"member 0", "\x81\x00\x01", 3, ERR_MALFORMED},
-    {"unknown rule", "\x81\x01\x81\x0f\x92\x01\x01", 7, ERR_MALFORMED},
+    {"unknown rule", "\x81\x01\x81\x10\x92\x01\x01", 7, ERR_MALFORMED},
     {"rule 0", "\x81\x01\x81\x00\x92\x01\x01", 7, ERR_MALFORMED},
     {"rule of three numbers", "\x81\x01\x81\x01\x93\x01\x01\x01", 8, ERR_MALFORMED},
     {"rule that allows nothing", "\x81\x01\x81\x01\x92\x00\x3c", 7, ERR_LIMIT},
@@ -140,6 +140,7 @@ default_says_what_the_design_says(void **state)
         {RULE_PASSWORD_USER, 5, 60, "password_user"},
         {RULE_AGENT_REFUSED_NET, 10, 60, "agent_refused_net"},
         {RULE_SESSION_USER, 30, 60, "session_user"},
+        {RULE_LOGIN_DEVICE, 10, 900, "login_device"},
     };
     struct policy p;
 

@@ -105,7 +105,7 @@ rows_overflow_into_wider_networks(void **state)
         {128, 128, 0, 0},
         {129, 128, 1, 0},
         {10000, 128, 40 - 1, 0}, /* the first 128 are of one wide network, half of it */
-        {100000, 128, 98, 1},
+        {100000, 128, 96, 1},
     };
 
     (void)state;

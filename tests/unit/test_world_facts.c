@@ -486,7 +486,8 @@ windows_are_told_to_those_they_limit(void **state)
         enum command_kind kind;
         enum rule rules[5];
     } cases[] = {
-        {CMD_ATTEMPT_LOGIN, {RULE_LOGIN_NET, RULE_LOGIN_WIDE, RULE_LOGIN_ALL, RULE_LOGIN_ACCOUNT}},
+        {CMD_ATTEMPT_LOGIN, {RULE_LOGIN_NET, RULE_LOGIN_WIDE, RULE_LOGIN_ALL, RULE_LOGIN_ACCOUNT,
+                                RULE_LOGIN_DEVICE}},
         {CMD_REFRESH_TOKEN, {RULE_REFRESH_NET}},
         {CMD_REJECT_TOKEN, {RULE_REFRESH_NET}},
         {CMD_ATTEMPT_PASSWORD, {RULE_PASSWORD_USER}},

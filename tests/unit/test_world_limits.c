@@ -280,6 +280,7 @@ each_rule_counts_by_its_own_key(void **state)
                             : strstr(name, "_wide") != NULL    ? 3
                             : strstr(name, "_account") != NULL ? 4
                             : strstr(name, "_user") != NULL    ? 5
+                            : strstr(name, "_device") != NULL  ? 5
                                                                : 0;
         struct tag want = tag_n(expected);
 

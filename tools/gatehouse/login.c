@@ -9,6 +9,7 @@
 #include "core/json_write.h"
 #include "core/text.h"
 #include "tools/gatehouse/cli.h"
+#include "tools/gatehouse/device.h"
 #include "tools/gatehouse/secretfile.h"
 
 static const char usage[] =
@@ -17,7 +18,12 @@ static const char usage[] =
     "  --server URL          https://HOST[:PORT]\n"
     "  --password-file FILE  the password, one line (- reads standard input)\n"
     "  --ca FILE             trust this certificate only (PEM)\n"
-    "The tokens go to $XDG_STATE_HOME/gatehouse/token.json (else ~/.local/state/...), mode 0600.\n";
+    "The tokens go to $XDG_STATE_HOME/gatehouse/token.json (else ~/.local/state/...), mode 0600. "
+    "What makes\n"
+    "this device known to the server goes beside it, and stays: strangers who fail in your name "
+    "then cannot\n"
+    "keep you out. `gatehouse token list` shows known devices, `gatehouse token revoke` removes "
+    "one.\n";
 
 struct login {
     struct cli cli;
@@ -31,7 +37,7 @@ struct login {
 static int
 fill_body(struct login *l)
 {
-    char why[300];
+    char why[300], server[URL_TEXT_MAX], device[DEVICE_TEXT_MAX];
 
     if (secret_read(l->password_file, &l->password, why, sizeof(why)) != OK)
         return cli_fail(&l->cli, EXIT_USAGE, why);
@@ -40,6 +46,11 @@ fill_body(struct login *l)
     json_write_str(&l->body, "name", l->user);
     json_write_text(&l->body, "password", l->password.text);
     json_write_bool(&l->body, "cookie", false);
+    json_write_bool(&l->body, "remember", true);
+    url_format(client_url(l->client), server);
+    if (device_load(server, l->user, device))
+        json_write_str(&l->body, "device", device);
+    sodium_memzero(device, sizeof(device));
     json_write_end(&l->body);
     return json_write_done(&l->body) == OK ? EXIT_DONE
                                            : cli_fail(&l->cli, EXIT_REFUSED, "out of memory");
@@ -69,7 +80,7 @@ static int
 keep_tokens(struct login *l, const struct call *call)
 {
     struct json_reply *reply = NULL;
-    char why[600], role[32] = "";
+    char why[600], role[32] = "", device[DEVICE_TEXT_MAX];
     int code;
 
     if (json_reply_parse(call_body(call), &reply) != OK)
@@ -82,6 +93,9 @@ keep_tokens(struct login *l, const struct call *call)
         code = cli_fail(&l->cli, EXIT_REFUSED, why);
     if (code == EXIT_DONE) {
         (void)json_reply_copy(reply, "user.role", role, sizeof(role));
+        if (!json_reply_copy(reply, "device", device, sizeof(device)) ||
+            !device_save(l->token->server, l->user, device))
+            fprintf(stderr, "This device will not be known next time: no file could be kept.\n");
         fprintf(stderr, "Logged in to %s as %s (%s).\n", l->token->server, l->token->user, role);
     }
     json_reply_free(reply);

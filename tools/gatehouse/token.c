@@ -103,6 +103,14 @@ folder_open(const char *path, bool make)
     return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+int
+token_folder_open(void)
+{
+    char path[TOKEN_PATH_MAX], why[64];
+
+    return folder_path(path, sizeof(path), why, sizeof(why)) == OK ? folder_open(path, true) : -1;
+}
+
 /* ---- reading ---- */
 
 static enum err

@@ -37,6 +37,9 @@ enum err token_save(struct token *token, char *why, size_t why_len) MUST_USE;
 /* Logout: the file goes. OK also when there is none. */
 enum err token_remove(char *why, size_t why_len) MUST_USE;
 
+/* The folder that the file is in, made where there is none; -1: it cannot be used. */
+int token_folder_open(void);
+
 /* Should it be refreshed by now (also: after a reboot)? */
 bool token_due(const struct token *token);
 
