@@ -9,6 +9,8 @@ changed_meanwhile(uint64_t if_match, uint64_t seq, struct decision *out)
     if (if_match == 0 || if_match == seq || (if_match == IF_MATCH_NEVER && seq == 0))
         return false;
     decision_refuse(out, REFUSE_CHANGED_MEANWHILE, NULL, NULL);
+    if (seq != 0)
+        decision_cause(out, seq);
     return true;
 }
 

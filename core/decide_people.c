@@ -205,6 +205,7 @@ change_user(const struct command *cmd, const struct facts *facts, struct decisio
     }
     if (c->if_match != 0 && c->if_match != account->changed_seq) {
         decision_refuse(out, REFUSE_CHANGED_MEANWHILE, NULL, NULL);
+        decision_cause(out, account->changed_seq);
         return;
     }
     if (account->role == ROLE_ADMIN && !account->disabled && (new_role || disables) &&

@@ -177,6 +177,13 @@ decision_draft(struct decision *out, enum event_type type, const struct command 
     return d;
 }
 
+void
+decision_cause(struct decision *out, uint64_t seq)
+{
+    if (out->cause_count < CAUSES_MAX)
+        out->cause[out->cause_count++] = seq;
+}
+
 struct span
 decision_copy(struct decision *out, struct span bytes)
 {

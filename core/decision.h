@@ -9,6 +9,7 @@
 #define DRAFTS_MAX         160 /* ending ENDING_MAX sessions, two events each, and what caused it */
 #define DRAFT_PERSONAL_MAX 3
 #define DECISION_ARENA     (96 * 1024)
+#define CAUSES_MAX         4
 #define SECRETS_MAX        40 /* DUE_MAX codes that expire at once, and what caused it */
 
 /* Personal fields for one data subject; sealed under its key (core/seal.h). */
@@ -90,7 +91,7 @@ struct decision {
     /* The caller's own window (its address's, its user's), with the attempt in it when it was
      * admitted; frees_us is that of the fullest window that refused. limit 0: none. */
     struct limit_fact limit;
-    uint64_t cause[4]; /* seqs behind a refusal */
+    uint64_t cause[CAUSES_MAX]; /* seqs behind a refusal; its own events, the ledger adds */
     uint32_t cause_count;
     bool count_refusal;     /* goes to refusals.counted ... */
     enum rule counted_rule; /* ... for this rule; RULE_NONE: the strangers' budget is spent */
@@ -116,6 +117,8 @@ void decide_straying(const struct command *cmd, const struct facts *facts, struc
  * command (NULL never: running out of drafts is an INVARIANT, as every decision is bounded). */
 struct draft *decision_draft(struct decision *out, enum event_type type, const struct command *cmd,
     const struct facts *facts);
+/* The event behind a refusal: what happened before, so that this could not. */
+void decision_cause(struct decision *out, uint64_t seq);
 struct span decision_copy(struct decision *out, struct span bytes);
 void decision_refuse(
     struct decision *out, enum refusal refusal, const char *field, const char *detail);

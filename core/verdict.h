@@ -10,8 +10,13 @@ struct verdict {
     enum refusal refusal;
     const char *field, *detail; /* static or NULL */
     struct limit_fact limit;
-    uint64_t cause[4];
+    /* Behind a refusal: for callers who may read the log, the events by number; for anonymous ones,
+     * whose own attempt was recorded, that event's random id: it tells them nothing, and helps who
+     * looks into it. Others learn neither: it would tell them apart what is not theirs from what is
+     * not there. */
+    uint64_t cause[CAUSES_MAX];
     uint32_t cause_count;
+    struct id reference; /* nil: none */
     uint64_t
         rests_on; /* number of events the world held when this was decided (its own included) */
     uint64_t first_seq; /* of its own events */

@@ -499,7 +499,7 @@ agent_admitted(
     if (http_request(loop, ref) == NULL)
         return; /* it hung up while it was being admitted */
     if (verdict->refusal != REFUSE_NONE) {
-        reply_refusal(loop, ref, verdict, false);
+        reply_refusal(loop, ref, verdict);
         return;
     }
     if ((a = calloc(1, sizeof(*a))) == NULL || (a->greet = greeting_of(cmd)) == NULL) {

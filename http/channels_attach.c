@@ -104,7 +104,7 @@ technician_attached(
         return;
     }
     if (verdict->refusal != REFUSE_NONE) {
-        reply_refusal(loop, ref, verdict, false);
+        reply_refusal(loop, ref, verdict);
         return;
     }
     terminal_read(request, &terminal);

@@ -59,7 +59,7 @@ agent_dialled(
     (void)user;
     (void)cmd;
     if (verdict->refusal != REFUSE_NONE) {
-        reply_refusal(loop, ref, verdict, false);
+        reply_refusal(loop, ref, verdict);
         return;
     }
     if (!directory_find_channel(app->directory, &verdict->reply.channel, &place)) {

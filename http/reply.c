@@ -136,7 +136,7 @@ refusal_retry(enum refusal refusal)
 }
 
 void
-reply_refusal(struct loop *loop, struct ref ref, const struct verdict *verdict, bool may_see_events)
+reply_refusal(struct loop *loop, struct ref ref, const struct verdict *verdict)
 {
     const struct refusal_row *row = refusal_row(verdict->refusal);
     struct json_write w;
@@ -153,7 +153,13 @@ reply_refusal(struct loop *loop, struct ref ref, const struct verdict *verdict, 
         json_write_str(&w, "detail", verdict->detail);
     if (verdict->field != NULL)
         json_write_str(&w, "field", verdict->field);
-    if (may_see_events && verdict->cause_count > 0) {
+    if (!id_is_nil(&verdict->reference)) {
+        char reference[ID_TEXT_BYTES];
+
+        id_text(ID_EVENT, &verdict->reference, reference);
+        json_write_str(&w, "reference", reference);
+    }
+    if (verdict->cause_count > 0) {
         json_write_array(&w, "events");
         for (uint32_t i = 0; i < verdict->cause_count; i++)
             json_write_uint(&w, NULL, verdict->cause[i]);

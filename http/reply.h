@@ -18,9 +18,8 @@ void reply_no(struct loop *loop, struct ref ref, enum problem_code code, const c
     const char *field);
 
 /* What the ledger refused. With X-RateLimit-*, RateLimit, RateLimit-Policy and Retry-After where a
- * limit was looked at; `events` only to callers who may see them. */
-void reply_refusal(
-    struct loop *loop, struct ref ref, const struct verdict *verdict, bool may_see_events);
+ * limit was looked at; `events` or `reference` as the verdict has them. */
+void reply_refusal(struct loop *loop, struct ref ref, const struct verdict *verdict);
 
 /* A JSON body that `w` has finished writing (json_write_done was OK). verdict (may be NULL) adds
  * the limit's figures and Gatehouse-Position. extra (may be NULL): more headers. */

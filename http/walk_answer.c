@@ -131,7 +131,7 @@ walk_refuse(struct walk *w)
     /* Members are called otherwise here than in events. */
     if (w->verdict.field != NULL && strcmp(w->verdict.field, "account_name") == 0)
         w->verdict.field = "name";
-    reply_refusal(w->loop, w->ref, &w->verdict, walk_is_local(w));
+    reply_refusal(w->loop, w->ref, &w->verdict);
     return walk_spoke(w);
 }
 

@@ -3,7 +3,7 @@
 
 #include <sodium.h>
 
-#include "core/decision.h"
+#include "core/decide.h"
 #include "core/seal.h"
 #include "projections/facts.h"
 #include "projections/proofs.h"
@@ -23,7 +23,8 @@ struct ledger {
     struct hash prev;
     uint32_t key_epoch;
     bool stopping, low_space;
-    uint64_t rotates_at; /* drains until this many events are durable; 0: no rotation under way */
+    struct id asked_event; /* the first of the decision that is being appended */
+    uint64_t rotates_at;   /* drains until this many events are durable; 0: no rotation under way */
     bool rotates_event_key;
     struct batch *open;
     struct refusals *refusals;
@@ -157,6 +158,8 @@ ledger_append(
     ev.type = draft->type;
     ev.v = catalogue_event(draft->type)->v;
     ev.id = entropy_id(entropy);
+    if (draft == &l->decision.drafts[0])
+        l->asked_event = ev.id;
     ev.actor = draft->actor;
     ev.subject = draft->subject;
     ev.data = draft->data;
@@ -267,8 +270,6 @@ ledger_verdict(struct ledger *l, uint64_t first_seq, uint64_t asked_seq, const s
     v->field = d->field;
     v->detail = d->detail;
     v->limit = d->limit;
-    memcpy(v->cause, d->cause, sizeof(v->cause));
-    v->cause_count = d->cause_count;
     v->rests_on = l->next_seq;
     v->first_seq = first_seq;
     v->event_count = (uint32_t)(l->next_seq - first_seq);
@@ -280,6 +281,24 @@ ledger_verdict(struct ledger *l, uint64_t first_seq, uint64_t asked_seq, const s
     v->reply = d->reply;
     sodium_memzero(&d->reply, sizeof(d->reply));
     return v;
+}
+
+/* Whose token is worth nothing may read nothing. */
+static void
+ledger_tell_cause(
+    struct ledger *l, const struct command *cmd, uint64_t asked_seq, struct verdict *v)
+{
+    struct decision *d = &l->decision;
+
+    if (cmd->caller.kind == CALLER_NOBODY && d->draft_count > 0)
+        v->reference = l->asked_event;
+    if (refusal_row(d->refusal)->status == 401 ||
+        !rights_allow(decide_role(cmd, &l->facts), ACTION_AUDIT_READ))
+        return;
+    for (uint32_t i = 0; i < d->draft_count; i++)
+        decision_cause(d, asked_seq + i);
+    memcpy(v->cause, d->cause, sizeof(v->cause));
+    v->cause_count = d->cause_count;
 }
 
 /* Counts that are due go into this command's event; a time-out alone writes nothing. */
@@ -352,6 +371,7 @@ ledger_step(
     struct decision *d = &l->decision;
     uint64_t first_seq = l->next_seq, asked_seq;
     struct entropy entropy;
+    struct verdict *verdict;
     struct proofs proofs;
 
     INVARIANT(!ledger_blocked(l));
@@ -372,7 +392,10 @@ ledger_step(
         ledger_make_tokens(l, cmd, now);
         ledger_find_verifier(l, cmd);
     }
-    return ledger_verdict(l, first_seq, asked_seq, now);
+    verdict = ledger_verdict(l, first_seq, asked_seq, now);
+    if (d->refusal != REFUSE_NONE)
+        ledger_tell_cause(l, cmd, asked_seq, verdict);
+    return verdict;
 }
 
 void

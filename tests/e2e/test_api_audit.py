@@ -282,3 +282,31 @@ def test_tiles_that_are_not_there(server, staff):
 def test_quoting_in_queries(staff):
     odd = urllib.parse.quote("a b+c")
     assert staff.auditor.request("GET", f"/api/audit/events?user={odd}").json["field"] == "user"
+
+
+def test_a_refusal_names_the_events_behind_it_to_those_who_may_read_them(server, staff):
+    """Numbers for readers of the log, an opaque reference for callers without a login, nothing for others."""
+    admin, auditor, technician = server.admin(), server.auditor(), server.technician()
+    refused = auditor.request("POST", "/api/codes", {})
+    assert refused.status == 403
+    (seq,) = refused.json["events"]
+    event = admin.get(f"/api/audit/events/{seq}")
+    assert event["type"] == "access.refused" and event["actor"]["id"] == auditor.user["id"]
+
+    machine = admin.post("/api/machines", {"name": "twice"}, want=201)
+    path = f"/api/machines/{machine['id']}"
+    admin.call("PATCH", path, {"name": "once"}, headers={"If-Match": machine["etag"]})
+    stale = admin.request("PATCH", path, {"name": "again"}, headers={"If-Match": machine["etag"]})
+    assert stale.status == 412 and "reference" not in stale.json
+    (seq,) = stale.json["events"]
+    assert admin.get(f"/api/audit/events/{seq}")["type"] == "machine.changed"
+
+    for path in ("/api/invites", "/api/machines"):
+        assert not {"events", "reference"} & set(technician.request("POST", path, {"role": "admin"} if "inv" in path else
+                                                                    {"name": "x"}).json)
+    answers = [server.api().try_login(name, "wrong-password-of-nobody-7") for name in
+               (technician.user["name"], "nobody-of-that-name")]
+    for answer in answers:
+        assert answer.status == 401 and set(answer.json) == {"type", "title", "status", "code", "reference"}
+    failed = {e["id"]: e for e in admin.events(type="login.failed")}
+    assert all(answer.json["reference"] in failed for answer in answers)

@@ -279,6 +279,8 @@ allow_lists(void **state)
         "\nreply machine:m recheck-agents\n");
     C.set_allowlist.if_match = 60;
     expect("changed meanwhile", "refused changed_meanwhile\n");
+    assert_int_equal(decided.cause_count, 1);
+    assert_int_equal(decided.cause[0], 61); /* by what */
     C.set_allowlist.if_match = 61;
     run(&decided, 1);
     assert_int_equal(decided.refusal, REFUSE_NONE);
