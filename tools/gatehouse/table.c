@@ -72,7 +72,7 @@ print_csv_cell(const char *text, bool last)
 static void
 print_csv(const struct json_reply *reply, const struct column *columns, size_t count)
 {
-    char prefix[32], cell[CELL_BYTES];
+    char prefix[32], cell[CELL_BYTES], shown[CELL_BYTES * 2];
     size_t n = columns_count(columns);
 
     for (size_t c = 0; c < n; c++)
@@ -81,7 +81,8 @@ print_csv(const struct json_reply *reply, const struct column *columns, size_t c
         for (size_t c = 0; c < n; c++) {
             snprintf(prefix, sizeof(prefix), "items.%zu", i);
             cell_read(reply, prefix, &columns[c], cell, sizeof(cell));
-            print_csv_cell(cell, c + 1 == n);
+            text_escape(span_str(cell), shown, sizeof(shown));
+            print_csv_cell(shown, c + 1 == n);
         }
 }
 
