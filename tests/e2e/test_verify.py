@@ -480,3 +480,24 @@ def test_a_rolled_back_state_folder_is_caught_by_an_older_export_of_the_head(evi
     verify(old, "--key", key, check=0)
     assert "it is missing" in verify(old, "--key", key, "--checkpoint", head, check=5).stderr
     assert run(binary("gatehouse"), "audit", "verify", "--state-dir", backup, "--checkpoint", head).returncode == 5
+
+
+# ---- the document
+
+def test_the_document_is_true_as_it_stands(make_server, tmp_path):
+    """docs/verify.md: every `sh` block in its order, with this server's folder and address in place of the example's."""
+    server = make_server(init=("--origin", "help.example"))
+    server.technician()
+    (tmp_path / "desk").mkdir()
+    (tmp_path / "desk/tests").symlink_to(ROOT / "tests")
+    shutil.copy(server.ca, tmp_path / "desk/ca.crt")
+    blocks = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "docs/verify.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 7
+    env = harness.clean_environment(PATH=f"{harness.BIN}:{os.environ['PATH']}")
+    said = ""
+    for block in blocks:
+        command = block.replace("/var/lib/gatehouse", str(server.state)).replace("https://help.example", server.url)
+        said += run("bash", "-euo", "pipefail", "-c", command, cwd=tmp_path / "desk", env=env, check=0).stdout
+    for words in ("help.example/root+", "says that this was exported", "every signature, chain, tree and head",
+                  "tree, heads and key events", '"verifies":true', "extends the older head of", "records verified"):
+        assert words in said, said
