@@ -123,7 +123,7 @@ take_key(struct check *k)
     int code;
 
     if (k->o->key_file != NULL) {
-        size_t len;
+        size_t len = 0;
 
         if ((code = read_small("--key-file", k->o->key_file, bytes, sizeof(bytes), &len)) !=
             EXIT_DONE)
@@ -149,7 +149,7 @@ take_old(struct check *k)
 {
     struct checkpoint cp;
     struct note note;
-    size_t len;
+    size_t len = 0;
     int code;
 
     if (k->o->checkpoint == NULL)
