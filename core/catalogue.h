@@ -122,6 +122,8 @@ enum field_kind {
     X(123, IP_VERSION, "ip_version", KIND_U64, false) /* of the caller: 4 or 6 */                  \
     X(124, NET_MODE, "net_mode", KIND_STR, false)     /* pause, refuse or note */                  \
     X(125, MACHINES, "machines", KIND_U64, false)     /* of this user, lately, with this one */    \
+    X(126, TO_USER, "to_user", KIND_USER, false)                                                   \
+    X(127, FROM_USER, "from_user", KIND_USER, false)                                               \
     /* audit */                                                                                    \
     X(130, QUERY, "query", KIND_STR, false)                                                        \
     X(131, ACTION, "action", KIND_STR, false)                                                      \

@@ -106,6 +106,8 @@ enum command_kind {
     CMD_CLOSE_CHANNEL,
     CMD_ATTEST_CHANNEL,
     CMD_DETACH,
+    CMD_OFFER_TRANSFER, /* (these two: core/decide_transfer.c) */
+    CMD_ACCEPT_TRANSFER,
     CMD_END_SESSION,
     CMD_NOTE_SESSION,
     /* audit and the server itself: core/decide_server.c */
@@ -299,6 +301,13 @@ struct end_session {
     struct id session;
     const char *why;
 };
+struct offer_transfer {
+    struct id session;
+    struct span to; /* account name */
+};
+struct accept_transfer {
+    struct id session;
+};
 struct note_session {
     struct id session;
     struct span note;
@@ -409,6 +418,8 @@ struct command {
         struct attest_channel attest_channel;
         struct detach detach;
         struct end_session end_session;
+        struct offer_transfer offer_transfer;
+        struct accept_transfer accept_transfer;
         struct note_session note_session;
         struct read_audit read_audit;
         struct export_audit export_audit;

@@ -349,7 +349,7 @@ authorize(const struct command *cmd, const struct facts *facts, struct decision 
     if (!decide_allowed(cmd, facts, a->action, out))
         return;
     if (role == ROLE_TECHNICIAN && !id_is_nil(&a->session) && s->found &&
-        !id_equal(&s->owner, &cmd->caller.user)) {
+        !id_equal(&s->owner, &cmd->caller.user) && !id_equal(&s->offered_to, &cmd->caller.user)) {
         subject = decide_session_subject(s);
         decide_not_yours(cmd, facts, a->action, &subject, out);
     } else if (role == ROLE_TECHNICIAN && !id_is_nil(&a->machine) && m->found && m->guest &&

@@ -12,6 +12,10 @@ session_opened(const struct command *cmd, const struct facts *facts, const struc
     int64_t expires_us = facts->now.eff_us + (int64_t)facts->policy->session_s * US_PER_S;
     struct draft *d = decision_draft(out, EV_SESSION_OPENED, cmd, facts);
 
+    /* A session that changed hands ends when it would have ended. */
+    if (facts->session.found && facts->session.opened_us != 0 &&
+        facts->session.expires_us < expires_us)
+        expires_us = facts->session.expires_us;
     d->subject = *subject;
     d->uses_policy = true;
     draft_number(d, FIELD_N, n);

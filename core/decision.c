@@ -59,6 +59,8 @@ static const struct command_row {
     [CMD_CLOSE_CHANNEL] = {decide_channel, ALWAYS},
     [CMD_ATTEST_CHANNEL] = {decide_channel, ALWAYS},
     [CMD_DETACH] = {decide_channel, ALWAYS},
+    [CMD_OFFER_TRANSFER] = {decide_transfer, 0},
+    [CMD_ACCEPT_TRANSFER] = {decide_transfer, 0},
     [CMD_END_SESSION] = {decide_session, ALWAYS},
     [CMD_NOTE_SESSION] = {decide_session, ALWAYS},
     [CMD_READ_AUDIT] = {decide_server, ALWAYS},

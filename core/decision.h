@@ -79,6 +79,7 @@ struct reply {
         struct tag nets[2];
     } resumed[ENDING_MAX];
     struct tag net;      /* attach: where the technician is */
+    bool cut_channels;   /* of `session`, which goes on */
     bool cut_connection; /* the agent connection `connection` must drop */
     bool recheck_agents; /* of `machine` (nil: all): ask for each whether it may stay */
     bool cut_user;       /* all sockets of `user` must drop (disabled, demoted, revoked) */
@@ -139,6 +140,8 @@ void decide_machine(
 void decide_agent(
     const struct command *, const struct facts *, struct entropy *, struct decision *);
 void decide_session(
+    const struct command *, const struct facts *, struct entropy *, struct decision *);
+void decide_transfer(
     const struct command *, const struct facts *, struct entropy *, struct decision *);
 void decide_channel(
     const struct command *, const struct facts *, struct entropy *, struct decision *);

@@ -120,6 +120,8 @@ struct session_fact {
     int64_t bound_us;             /* since when it is bound so */
     struct tag suspect;           /* the last foreign network that was told; nil: none since */
     bool paused;                  /* until proven anew */
+    struct id offered_to;         /* nil: nobody */
+    int64_t offered_us, expires_us;
     int64_t requested_us, opened_us, active_us;
     uint64_t n; /* events of it so far: the next event's N */
     uint32_t channels_open;

@@ -8,7 +8,7 @@
 #include "core/err.h"
 #include "core/event.h"
 
-#define VIEWS_SCHEMA 3
+#define VIEWS_SCHEMA 4
 #define ROWS_KEY_MAX 200
 
 enum table {

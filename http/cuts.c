@@ -44,6 +44,7 @@ cuts_apply(struct loop *loop, const struct cut *cut)
     case CUT_CONNECTION: agents_drop(loop, &cut->id); return;
     case CUT_RECHECK: agents_recheck(loop, &cut->id); return;
     case CUT_EVERYTHING: channels_cut_all(loop); return;
+    case CUT_CHANNELS: channels_cut_session(loop, &cut->id); return;
     case CUT_PAUSE: channels_pause_session(loop, &cut->id); return;
     case CUT_RESUME: channels_resume_session(loop, &cut->id, cut->nets); return;
     }
@@ -95,6 +96,8 @@ cuts_from_verdict(struct app *app, const struct reply *reply)
                             .nets = {reply->resumed[i].nets[0], reply->resumed[i].nets[1]}});
     for (uint32_t i = 0; i < reply->ended_count; i++)
         cuts_add(app, CUT_SESSION, &reply->ended[i]);
+    if (reply->cut_channels)
+        cuts_add(app, CUT_CHANNELS, &reply->session);
     if (reply->cut_connection)
         cuts_add(app, CUT_CONNECTION, &reply->connection);
     if (reply->recheck_agents)

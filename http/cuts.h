@@ -17,6 +17,7 @@ enum cut_kind {
     CUT_CONNECTION,
     CUT_RECHECK,
     CUT_EVERYTHING,
+    CUT_CHANNELS, /* of a session that goes on */
     CUT_PAUSE,
     CUT_RESUME,
 };

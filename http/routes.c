@@ -53,6 +53,7 @@ static const struct route routes[] = {
     {METHOD_GET,    "/api/sessions/{id}",         ACTION_SESSION_READ, 0, 0, Q("at_least", "wait"), session_id_parse, session_admit, session_wait, session_authorize, session_reply},
     {METHOD_DELETE, "/api/sessions/{id}",         ACTION_SESSION_END,  0, 0, NULL, session_id_parse, session_may_end, session_close, session_end, done_reply},
     {METHOD_POST,   "/api/sessions/{id}/note",    ACTION_SESSION_NOTE, TEXTS, 0, NULL, session_note_parse, NULL, NULL, session_note, done_reply},
+    {METHOD_POST,   "/api/sessions/{id}/transfer", ACTION_SESSION_OPEN, SMALL, 0, NULL, transfer_parse, NULL, NULL, transfer, transfer_reply},
     {METHOD_POST,   "/api/sessions/{id}/tickets", ACTION_SESSION_OPEN, SMALL, 0, NULL, ticket_parse, NULL, NULL, ticket_issue, ticket_reply},
 
     {METHOD_GET,    "/api/users",        ACTION_USER_READ,    0, 0, Q("at_least", "limit", "after", "filter"), users_parse, NULL, NULL, NULL, users_reply},

@@ -254,6 +254,7 @@ session_json_open(
     json_write_uint(w, "events", row->events);
     if (row->state != SESSION_ENDED)
         json_write_bool(w, "paused", row->paused);
+    json_id(w, "offered_to", ID_USER, &row->offered_to);
     if (row->bytes_known) {
         json_write_object(w, "bytes");
         json_write_uint(w, "to_agent", row->to_agent_bytes);

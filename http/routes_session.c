@@ -10,6 +10,7 @@
 #include "core/base64.h"
 #include "core/control.h"
 #include "core/service.h"
+#include "core/text.h"
 #include "core/vault.h"
 #include "http/agents.h"
 #include "http/ask.h"
@@ -21,7 +22,10 @@
 
 struct session_in {
     struct id session, machine;
-    struct span machine_text, reason, note, service;
+    struct span machine_text, reason, note, service, to;
+    char folded[ACCOUNT_BYTES_MAX + 1];
+    char reason_text[TEXT_ROW_BYTES];
+    bool accept;
     uint64_t wait_until_ms, seen_position;
     bool waited, closing, closed;
 };
@@ -118,6 +122,89 @@ session_opened_reply(struct walk *w)
     return walk_json(w, opened ? 201 : 202, &json, NULL, NULL);
 }
 
+/* ---- hand one over ---- */
+
+static const struct json_field transfer_fields[] = {
+    {.name = "to",
+        .kind = JSON_KIND_RULED,
+        .text_kind = TEXT_ACCOUNT,
+        .offset = offsetof(struct session_in, to)},
+    {.name = "accept", .kind = JSON_KIND_BOOL, .offset = offsetof(struct session_in, accept)},
+};
+
+/* Its owner says to whom, or who was named says yes. */
+bool
+transfer_parse(struct walk *w)
+{
+    struct session_in *in = walk_in(w, sizeof(*in));
+
+    if (in == NULL || !walk_param_id(w, 0, ID_SESSION, &in->session) ||
+        !walk_body(w, transfer_fields, 2, in, NULL))
+        return false;
+    if ((in->to.len > 0) == in->accept) {
+        walk_no(w, PROBLEM_BAD_FIELD, "Either to (an account's name) or accept (true).", "to");
+        return false;
+    }
+    if (in->to.len > 0)
+        text_fold(in->to, in->folded);
+    return true;
+}
+
+struct command *
+transfer(struct walk *w)
+{
+    const struct session_in *in = w->in;
+    struct command *cmd =
+        walk_command(w, in->accept ? CMD_ACCEPT_TRANSFER : CMD_OFFER_TRANSFER, ACCOUNT_BYTES_MAX);
+
+    if (cmd == NULL)
+        return NULL;
+    if (in->accept) {
+        cmd->accept_transfer.session = in->session;
+    } else {
+        cmd->offer_transfer.session = in->session;
+        cmd->offer_transfer.to = command_copy(cmd, span_str(in->folded));
+    }
+    return cmd;
+}
+
+/* The person at the machine is told the reason once more. */
+static void
+find_reason(struct walk *w, struct session_in *in)
+{
+    struct session_row *row = calloc(1, sizeof(*row));
+    struct rows rows;
+
+    if (row != NULL && w->app->views.begin(w->app->views.ctx, &rows) == OK) {
+        if (views_session(&rows, &in->session, row) == OK) {
+            memcpy(in->reason_text, row->reason, sizeof(in->reason_text));
+            in->reason = span_str(in->reason_text);
+        }
+        w->app->views.end(w->app->views.ctx, &rows);
+    }
+    free(row);
+}
+
+enum pace
+transfer_reply(struct walk *w)
+{
+    const struct reply *reply = &w->verdict.reply;
+    struct session_in *in = w->in;
+    struct json_write json;
+
+    if (in->accept) {
+        find_reason(w, in);
+        return session_opened_reply(w);
+    }
+    json_write_init(&json, NULL, NULL);
+    json_write_object(&json, NULL);
+    json_id(&json, "id", ID_SESSION, &reply->session);
+    json_id(&json, "offered_to", ID_USER, &reply->user);
+    json_expires_in(&json, reply->expires_us, w->verdict.eff_us);
+    json_write_end(&json);
+    return walk_json(w, 202, &json, NULL, NULL);
+}
+
 /* ---- look at one, or wait for consent ---- */
 
 static bool
@@ -178,7 +265,8 @@ find_session(struct walk *w, struct session_row *row)
         return err;
     err = views_session(&rows, &in->session, row);
     w->app->views.end(w->app->views.ctx, &rows);
-    if (err == OK && !walk_sees_all(w) && !id_equal(&row->owner, &w->asker->caller.user))
+    if (err == OK && !walk_sees_all(w) && !id_equal(&row->owner, &w->asker->caller.user) &&
+        !id_equal(&row->offered_to, &w->asker->caller.user))
         return ERR_NOT_FOUND;
     return err;
 }

@@ -348,7 +348,7 @@ pack_session(struct digesting *d, const struct entry *e)
     const struct session *s = e->of;
     struct pack *p = &d->p;
 
-    pack_start(p, e, 24);
+    pack_start(p, e, 27);
     pack_id(p, &s->owner);
     pack_id(p, &s->family);
     pack_id(p, &s->machine);
@@ -360,8 +360,11 @@ pack_session(struct digesting *d, const struct entry *e)
     pack_us(p, s->bound_us);
     pack_tag(p, &s->suspect);
     pack_bool(p, s->paused);
+    pack_id(p, &s->offered_to);
+    pack_us(p, s->offered_us);
     pack_u64(p, s->requested_seq);
     pack_us(p, s->requested_us);
+    pack_us(p, s->asked_us);
     pack_us(p, s->opened_us);
     pack_us(p, s->expires_us);
     pack_us(p, s->ended_us);

@@ -8,7 +8,7 @@
 
 #include "projections/world.h"
 
-#define WORLD_DIGEST_VERSION 6
+#define WORLD_DIGEST_VERSION 7
 
 void world_digest(const struct world *w, int64_t eff_us, struct hash *out);
 

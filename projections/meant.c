@@ -109,6 +109,11 @@ session_meant(const struct command *cmd, const struct proofs *proofs)
         m.channel = &cmd->attest_channel.channel;
         break;
     case CMD_DETACH: m.session = &cmd->detach.session; break;
+    case CMD_OFFER_TRANSFER:
+        m.session = &cmd->offer_transfer.session;
+        m.account = &proofs->tags.account;
+        break;
+    case CMD_ACCEPT_TRANSFER: m.session = &cmd->accept_transfer.session; break;
     case CMD_END_SESSION: m.session = &cmd->end_session.session; break;
     case CMD_NOTE_SESSION: m.session = &cmd->note_session.session; break;
     default: break;

@@ -111,8 +111,7 @@ session_due_why(const struct world *w, const struct session *s, int64_t eff_us)
     if (why != NULL)
         return why;
     if (s->state != SESSION_OPEN)
-        return eff_us >= world_after(s->requested_us, w->policy.consent_s) ? "consent_timeout"
-                                                                           : NULL;
+        return eff_us >= world_after(s->asked_us, w->policy.consent_s) ? "consent_timeout" : NULL;
     if (eff_us >= s->expires_us)
         return "max_duration";
     return eff_us >= idle_end_us(w, s) ? "idle" : NULL;
@@ -129,7 +128,7 @@ session_deadline_us(const struct world *w, const struct session *s)
     if (s->state == SESSION_OPEN)
         at = earlier(s->expires_us, idle_end_us(w, s));
     else
-        at = world_after(s->requested_us, w->policy.consent_s);
+        at = world_after(s->asked_us, w->policy.consent_s);
     return f == NULL ? at : earlier(at, family_end_us(w, f));
 }
 
@@ -384,6 +383,40 @@ session_suspected(struct world *w, struct session *s, const struct event *ev)
     s->paused |= span_is(fields_span(&ev->data, FIELD_NET_MODE), "pause");
 }
 
+static void
+transfer_offered(struct world *w, struct session *s, const struct event *ev)
+{
+    if (s->state != SESSION_OPEN) {
+        world_stray(w);
+        return;
+    }
+    s->offered_to = fields_id(&ev->data, FIELD_TO_USER);
+    s->offered_us = w->eff_us;
+}
+
+/* Another owner, at another place; asked again, it waits as a request does. */
+static void
+session_transferred(struct world *w, struct session *s, const struct event *ev)
+{
+    if (s->state != SESSION_OPEN || ev->actor.kind != ACTOR_USER) {
+        world_stray(w);
+        return;
+    }
+    kin_leave(&w->ownership, s);
+    s->owner = ev->actor.id;
+    s->family = ev->actor.family;
+    kin_join(&w->ownership, s);
+    bind(w, s, ev);
+    s->offered_to = (struct id){{0}};
+    s->offered_us = 0;
+    s->active_us = w->eff_us;
+    if (span_is(fields_span(&ev->data, FIELD_CONSENT_MODE), "asked")) {
+        s->state = SESSION_REQUESTED;
+        s->asked_us = w->eff_us;
+    }
+    session_retime(w, s);
+}
+
 /* A proof from where it is bound already leaves the networks as they are. */
 static void
 session_reproved(struct world *w, struct session *s, const struct event *ev)
@@ -424,7 +457,7 @@ session_requested(struct world *w, const struct event *ev)
     s->state = SESSION_REQUESTED;
     bind(w, s, ev);
     s->requested_seq = ev->seq;
-    s->requested_us = w->eff_us;
+    s->requested_us = s->asked_us = w->eff_us;
     s->timer = (struct deadline){.kind = TIMER_SESSION, .id = s->session};
     idmap_put(&o->sessions, s->session.b, s);
     s->older = o->newest;
@@ -447,8 +480,13 @@ session_opened(struct world *w, struct session *s, const struct event *ev)
         return;
     }
     s->state = SESSION_OPEN;
-    s->opened_us = s->active_us = w->eff_us;
-    s->expires_us = earlier(expires, world_after(w->eff_us, w->policy.session_s));
+    s->active_us = w->eff_us;
+    expires = earlier(expires, world_after(w->eff_us, w->policy.session_s));
+    if (s->opened_us == 0) { /* opened again after a transfer, it ends when it would have ended */
+        s->opened_us = w->eff_us;
+        s->expires_us = expires;
+    }
+    s->expires_us = earlier(expires, s->expires_us);
     s->bound_us = w->eff_us;
     if (ev->actor.kind == ACTOR_USER && id_equal(&ev->actor.id, &s->owner)) {
         kin_leave(&w->ownership, s);
@@ -466,7 +504,7 @@ static void
 session_over(struct world *w, struct session *s)
 {
     struct ownership *o = &w->ownership;
-    bool was_open = s->state == SESSION_OPEN;
+    bool was_open = s->opened_us != 0;
 
     *(s->older != NULL ? &s->older->newer : &o->oldest) = s->newer;
     *(s->newer != NULL ? &s->newer->older : &o->newest) = s->older;
@@ -536,6 +574,8 @@ ownership_fold(struct world *w, const struct event *ev)
     case EV_SESSION_BOUND: session_bound(w, s, ev); return;
     case EV_SESSION_SUSPECTED: session_suspected(w, s, ev); return;
     case EV_SESSION_REPROVED: session_reproved(w, s, ev); return;
+    case EV_SESSION_TRANSFER_OFFERED: transfer_offered(w, s, ev); return;
+    case EV_SESSION_TRANSFERRED: session_transferred(w, s, ev); return;
     default: return; /* requested, denied, refused, noted: only counted */
     }
 }
@@ -572,6 +612,8 @@ ownership_restart(struct world *w)
             session_over(w, s);
             continue;
         }
+        s->offered_to = (struct id){{0}};
+        s->offered_us = 0;
         s->left_open = true;
         session_retime(w, s);
     }

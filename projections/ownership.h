@@ -30,10 +30,13 @@ struct session {
     struct tag net, net_other; /* bound to, one per IP version; net_other nil: not learned */
     unsigned net_ip;           /* IP version of net; 0: not told */
     int64_t bound_us;
-    struct tag suspect; /* the last foreign network that was told */
-    bool paused;        /* until a fresh proof */
+    struct tag suspect;   /* the last foreign network that was told */
+    bool paused;          /* until a fresh proof */
+    struct id offered_to; /* nil: nobody */
+    int64_t offered_us;
     uint64_t requested_seq;
     int64_t requested_us, opened_us, expires_us, ended_us;
+    int64_t asked_us;  /* since when it waits for consent: the request, or a transfer */
     bool left_open;    /* by a server that is gone: it is to end as server_restart */
     bool end_told;     /* session.ended was folded */
     int64_t active_us; /* last payload byte of the technician: told by the loops, in no digest */

@@ -11,6 +11,7 @@ typed_account_name(const struct command *cmd)
     case CMD_ATTEMPT_REGISTER: return cmd->attempt_register.account_name;
     case CMD_CONCLUDE_REGISTER: return cmd->conclude_register.account_name;
     case CMD_ADD_USER: return cmd->add_user.account_name;
+    case CMD_OFFER_TRANSFER: return cmd->offer_transfer.to;
     default: return (struct span){NULL, 0};
     }
 }

@@ -74,7 +74,8 @@ struct family_row { /* a login and its refresh tokens */
 
 struct session_row {
     struct id session, owner, machine;
-    uint64_t events; /* so far: the largest N + 1 */
+    struct id offered_to; /* nil: nobody */
+    uint64_t events;      /* so far: the largest N + 1 */
     int64_t requested_us, opened_us, ended_us, expires_us;
     uint64_t to_agent_bytes, to_technician_bytes, channels; /* bytes: of closed channels */
     uint32_t state;                                         /* enum session_state of core/facts.h */

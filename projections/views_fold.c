@@ -77,19 +77,27 @@ list_keys(enum table t, const void *row, struct key keys[2])
     return count;
 }
 
+void
+fold_list(struct folding *f, enum table t, const void *row)
+{
+    struct key keys[2];
+    uint32_t count = list_keys(t, row, keys);
+
+    for (uint32_t i = 0; i < count; i++)
+        fold_set(f, TABLE_LOOKUP, &keys[i], span_of(NULL, 0));
+}
+
 bool
 fold_add(struct folding *f, enum table t, const void *row)
 {
-    struct key keys[2], key = {.len = 0};
+    struct key key = {.len = 0};
     struct span there;
-    uint32_t count = list_keys(t, row, keys);
 
     key_id(&key, row_id(t, row));
     if (id_is_nil(row_id(t, row)) || fold_get(f, t, &key, &there))
         return false;
     fold_put(f, t, row);
-    for (uint32_t i = 0; i < count; i++)
-        fold_set(f, TABLE_LOOKUP, &keys[i], span_of(NULL, 0));
+    fold_list(f, t, row);
     return f->err == OK;
 }
 

@@ -21,6 +21,7 @@ struct folding {
 bool fold_row(struct folding *f, enum table t, const struct id *id, void *row);
 void fold_put(struct folding *f, enum table t, const void *row);
 bool fold_add(struct folding *f, enum table t, const void *row);
+void fold_list(struct folding *f, enum table t, const void *row);
 void fold_unlist(struct folding *f, enum table t, const void *row); /* keeps the row itself */
 
 /* Single entries. */

@@ -141,10 +141,30 @@ session_opened(struct folding *f, struct session_row *s)
     if (s->state != SESSION_REQUESTED && s->state != SESSION_CONSENTED)
         return;
     s->state = SESSION_OPEN;
-    s->opened_us = f->now_us;
+    if (s->opened_us == 0)
+        s->opened_us = f->now_us;
     s->expires_us = fold_time(f, FIELD_EXPIRES_US);
     fold_text(f, FIELD_CONSENT_MODE, s->consent_mode, sizeof(s->consent_mode));
     fold_unset(f, TABLE_LOOKUP, &pending);
+}
+
+/* In the lists of its new owner from now on, who waits for consent like any other. */
+static void
+session_transferred(struct folding *f, struct session_row *s)
+{
+    struct key pending = pending_key(&s->session);
+
+    if (s->state != SESSION_OPEN || f->ev->actor.kind != ACTOR_USER)
+        return;
+    fold_unlist(f, TABLE_SESSIONS, s);
+    s->owner = f->ev->actor.id;
+    s->offered_to = (struct id){{0}};
+    s->paused = false;
+    if (span_is(fields_span(&f->ev->data, FIELD_CONSENT_MODE), "asked")) {
+        s->state = SESSION_REQUESTED;
+        fold_set(f, TABLE_LOOKUP, &pending, span_of(NULL, 0));
+    }
+    fold_list(f, TABLE_SESSIONS, s);
 }
 
 static void
@@ -154,6 +174,7 @@ session_over(struct folding *f, struct session_row *s, struct span why)
 
     s->state = SESSION_ENDED;
     s->paused = false;
+    s->offered_to = (struct id){{0}};
     s->ended_us = f->now_us;
     row_put_text(s->why, sizeof(s->why), why);
     fold_unset(f, TABLE_LOOKUP, &pending);
@@ -230,6 +251,11 @@ session_fold(struct folding *f, struct session_row *s)
         s->paused |= span_is(fields_span(&f->ev->data, FIELD_NET_MODE), "pause");
         return;
     case EV_SESSION_REPROVED: s->paused = false; return;
+    case EV_SESSION_TRANSFER_OFFERED:
+        if (s->state == SESSION_OPEN)
+            s->offered_to = fields_id(&f->ev->data, FIELD_TO_USER);
+        return;
+    case EV_SESSION_TRANSFERRED: session_transferred(f, s); return;
     default: return; /* refused, noted ...: only counted */
     }
 }

@@ -118,6 +118,7 @@ static const struct column session_columns[] = {
     COLUMN(ID, session_row, session),
     COLUMN(ID, session_row, owner),
     COLUMN(ID, session_row, machine),
+    COLUMN(ID, session_row, offered_to),
     COLUMN(U64, session_row, events),
     COLUMN(U64, session_row, requested_us),
     COLUMN(U64, session_row, opened_us),

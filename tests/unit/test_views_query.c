@@ -516,6 +516,7 @@ same_sessions(const struct world *w, const struct rows *rows)
         assert_int_equal(views_session(rows, &s->session, &session), OK);
         assert_int_equal(session.state, s->state);
         assert_int_equal(session.events, s->n);
+        assert_int_equal(session.paused, s->paused && s->state != SESSION_ENDED);
         assert_int_equal(session.requested_us, s->requested_us);
         assert_int_equal(session.opened_us, s->opened_us);
         assert_memory_equal(session.owner.b, s->owner.b, ID_BYTES);

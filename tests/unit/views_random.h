@@ -100,6 +100,10 @@ random_data(struct history *h, enum event_type type)
     with_u(s, FIELD_TOKEN_N, roll(&h->dice, 4));
     with_u(s, FIELD_N, type == EV_SESSION_REQUESTED ? 0 : roll(&h->dice, 12));
     with_u(s, FIELD_ROLE, roll(&h->dice, 5));
+    if (type == EV_SESSION_TRANSFER_OFFERED)
+        with_id(s, FIELD_TO_USER, some(h, USER));
+    if (type == EV_SESSION_TRANSFERRED && roll(&h->dice, 2) == 0)
+        with_str(s, FIELD_CONSENT_MODE, "asked");
     with_u(s, FIELD_TOTAL, roll(&h->dice, 100));
     with_u(s, FIELD_EXPIRES_US, (uint64_t)(s->now + 12 * 3600 * S));
     with_str(s, FIELD_WHY, one_of(h, whys, ROWS(whys)));

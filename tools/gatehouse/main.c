@@ -33,7 +33,7 @@ static const struct command_row rows[] = {
     {"connect", connect_main, "open a shell, desktop or port on a machine"},
     {"code", verbs_main, "support codes: new, list, check, revoke"},
     {"machine", verbs_main, "machines: list, show, add, rename, tag, note, keys, allow lists"},
-    {"session", verbs_main, "sessions: list, show, end, note"},
+    {"session", verbs_main, "sessions: list, show, transfer, accept, end, note"},
     {"user", verbs_main, "accounts: list, show, add, role, disable, enable, password"},
     {"invite", verbs_main, "invitations to register: new, list, revoke"},
     {"token", verbs_main, "logins in force: list, revoke"},
