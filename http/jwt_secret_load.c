@@ -97,9 +97,9 @@ out:
 
 /* Takes a secret out of the environment: its bytes are what /proc/PID/environ shows. */
 static enum err
-load_env(const char *name, bool before, struct jwt_secret *out, char *why, size_t why_len)
+load_env(
+    const char *name, char *value, bool before, struct jwt_secret *out, char *why, size_t why_len)
 {
-    char *value = getenv(name);
     enum err err;
 
     if (!before)
@@ -226,8 +226,8 @@ load_before(const char *credentials, struct jwt_secret *out, char *why, size_t w
     char path[4096], *value;
     enum err err = OK;
 
-    if (getenv("JWT_SECRET_PREVIOUS") != NULL)
-        err = load_env("JWT_SECRET_PREVIOUS", true, out, why, why_len);
+    if ((value = getenv("JWT_SECRET_PREVIOUS")) != NULL)
+        err = load_env("JWT_SECRET_PREVIOUS", value, true, out, why, why_len);
     else if ((value = getenv("JWT_SECRET_PREVIOUS_FILE")) != NULL)
         err = load_plain(value, true, true, out, why, why_len);
     else if (credentials != NULL) {
@@ -242,13 +242,13 @@ static enum err
 load(const char *state_dir, struct jwt_secret *out, char *why, size_t why_len)
 {
     const char *file = getenv("JWT_SECRET_FILE"), *dir = getenv("CREDENTIALS_DIRECTORY");
-    char path[4096];
+    char path[4096], *value;
     enum err err;
 
     if (dir != NULL)
         snprintf(path, sizeof(path), "%s/jwt_secret", dir);
-    if (getenv("JWT_SECRET") != NULL)
-        err = load_env("JWT_SECRET", false, out, why, why_len);
+    if ((value = getenv("JWT_SECRET")) != NULL)
+        err = load_env("JWT_SECRET", value, false, out, why, why_len);
     else if (file != NULL)
         err = load_plain(file, true, false, out, why, why_len);
     else if (dir != NULL && access(path, F_OK) == 0) /* systemd sets owner and mode itself */

@@ -33,7 +33,7 @@ def test_no_secret_is_built_in(name):
     assert not re.search(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\n[A-Za-z0-9+/]{20}", data)
     assert not re.search(rb"ey[JK][A-Za-z0-9_-]{12,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{16,}", data)
     # Strings of the program itself: what a compiler puts between them are names, and alphabets.
-    runs = [run.decode() for run in re.findall(rb"(?<=\0)[A-Za-z0-9+/_=-]{40,}(?=\0)", data)]
+    runs = [run.decode() for run in re.findall(rb"(?<=\0)(?!_Z)[A-Za-z0-9+/_=-]{40,}(?=\0)", data)]
     found = [run for run in runs if tree.secret_shaped(run) and sorted(run.rstrip("=")) != sorted(set(run.rstrip("=")))]
     assert not found
 
