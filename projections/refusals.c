@@ -37,8 +37,8 @@ struct half {
 };
 
 struct refusals_map {
-    uint64_t magic;
-    uint32_t bytes, sum; /* sum: over magic, bytes and origin */
+    _Atomic uint64_t magic; /* written last: without it the rest was never whole */
+    uint32_t bytes, sum;    /* sum: over bytes and origin */
     struct id origin_id;
     struct tag kernel_boot;
     _Atomic uint64_t clean;       /* generation at an orderly end; 0: in use */
@@ -115,7 +115,7 @@ holds(const _Atomic uint64_t *word)
 static uint32_t
 map_sum(const struct refusals_map *m)
 {
-    return (uint32_t)sum_bytes(&m->origin_id, ID_BYTES, m->magic ^ m->bytes);
+    return (uint32_t)sum_bytes(&m->origin_id, ID_BYTES, MAP_MAGIC ^ m->bytes);
 }
 
 /* ---- the halves ---- */
@@ -193,23 +193,15 @@ map_make(
     set(&m->halves[0].generation, r->logged);
     atomic_store(&m->halves[1].opened_us, eff_us);
     set(&m->halves[1].generation, r->logged + 1);
-    m->magic = MAP_MAGIC;
     m->sum = map_sum(m);
+    atomic_store(&m->magic, MAP_MAGIC);
 }
 
 static bool
 map_is_ours(const struct refusals_map *m, const struct id *origin_id)
 {
-    return m->magic == MAP_MAGIC && m->bytes == sizeof(*m) && m->sum == map_sum(m) &&
+    return atomic_load(&m->magic) == MAP_MAGIC && m->bytes == sizeof(*m) && m->sum == map_sum(m) &&
            id_equal(&m->origin_id, origin_id);
-}
-
-static bool
-map_is_blank(const struct refusals_map *m)
-{
-    const uint8_t *b = (const void *)m;
-
-    return b[0] == 0 && memcmp(b, b + 1, sizeof(*m) - 1) == 0;
 }
 
 /* The numbers fit together, and to the log: the half in use is the next one to be written, or the
@@ -264,7 +256,7 @@ map_check(
     struct refusals_map *m = r->map;
     bool whole;
 
-    if (map_is_blank(m)) {
+    if (atomic_load(&m->magic) == 0) { /* also: the process ended while it was made */
         map_make(r, origin_id, kernel_boot, eff_us);
         return REFUSALS_NEW;
     }

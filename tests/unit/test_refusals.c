@@ -224,6 +224,20 @@ a_power_cut_is_said(void **state)
     assert_int_equal(refusals_open(&next, memory, &origin, &other_boot, 0, 1), REFUSALS_UNSURE);
 }
 
+/* Made anew, and the process ends before that is finished: nothing was counted yet. */
+static void
+half_made_is_new(void **state)
+{
+    struct refusals r = fresh(), next;
+
+    (void)state;
+    count(&r, 1, 1);
+    memset(memory, 0, 8);
+    assert_int_equal(refusals_open(&next, memory, &origin, &boot, 0, 1), REFUSALS_NEW);
+    assert_int_equal(refusals_pending(&next), 0);
+    r = again(REFUSALS_KEPT);
+}
+
 /* An older copy, a foreign one: not this log's counts. */
 static void
 what_does_not_fit_the_log_is_dropped(void **state)
@@ -372,6 +386,7 @@ main(void)
         cmocka_unit_test(what_was_written_is_not_written_again),
         cmocka_unit_test(full_queues_count_too),
         cmocka_unit_test(a_power_cut_is_said),
+        cmocka_unit_test(half_made_is_new),
         cmocka_unit_test(what_does_not_fit_the_log_is_dropped),
         cmocka_unit_test(a_changed_byte_is_no_count),
         cmocka_unit_test(killed_at_any_moment),
