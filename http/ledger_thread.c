@@ -7,11 +7,13 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "projections/batching.h"
 #include "projections/ledger.h"
 
-#define TOUCHES_MAX  1024
-#define RESEED_EVERY 4096 /* commands a kernel seed serves, each through a key of its own */
-#define WAKE_MAX_US  US_PER_S
+#define TOUCHES_MAX    1024
+#define RESEED_EVERY   4096 /* commands a kernel seed serves, each through a key of its own */
+#define WAKE_MAX_US    US_PER_S
+#define FLUSH_AGAIN_US 1000
 
 struct ledger_thread {
     pthread_t thread;
@@ -19,10 +21,12 @@ struct ledger_thread {
     pthread_cond_t wake;
     struct command *head, **tail;
     uint32_t queued;
-    bool closing, woken;
+    bool closing, woken, asleep;
+    bool heeds_durable; /* what becomes durable must wake the thread */
     uint32_t touch_count;
     struct id touched[TOUCHES_MAX];
     atomic_uint_fast64_t durable;
+    atomic_int_fast64_t durable_us;    /* since when; MONOTONIC */
     atomic_int_fast64_t eff_offset_us; /* eff = BOOTTIME + offset */
     atomic_bool clock_unsure, low_space;
     /* ledger thread only */
@@ -32,6 +36,7 @@ struct ledger_thread {
     uint32_t seeds_used;
     int64_t last_event_us, heartbeat_us;
     uint64_t known_durable;
+    struct batching batching;
     bool stepped; /* the wall clock ran away, and no event says so yet */
     int64_t wall_error_us;
     void (*on_verdict)(void *ctx, const struct verdict *verdict);
@@ -77,26 +82,35 @@ ledger_thread_low_space(const struct ledger_thread *t)
     return atomic_load(&t->low_space);
 }
 
-static void
+/* Under the lock. True: the caller signals, once it has left the lock. */
+static bool
 thread_wake(struct ledger_thread *t)
 {
+    bool signal = t->asleep;
+
     t->woken = true;
-    pthread_cond_signal(&t->wake);
+    t->asleep = false; /* one signal is enough for all who come until it runs */
+    return signal;
 }
 
 void
 ledger_thread_set_durable(struct ledger_thread *t, uint64_t size)
 {
+    bool signal;
+
+    atomic_store(&t->durable_us, read_clock_us(CLOCK_MONOTONIC));
     atomic_store(&t->durable, size);
     pthread_mutex_lock(&t->lock);
-    thread_wake(t);
+    signal = t->heeds_durable && thread_wake(t);
     pthread_mutex_unlock(&t->lock);
+    if (signal)
+        pthread_cond_signal(&t->wake);
 }
 
 bool
 ledger_thread_submit(struct ledger_thread *t, struct command *cmd)
 {
-    bool taken = false;
+    bool taken = false, signal = false;
 
     pthread_mutex_lock(&t->lock);
     if (!t->closing && t->queued < COMMANDS_QUEUED_MAX) {
@@ -105,9 +119,11 @@ ledger_thread_submit(struct ledger_thread *t, struct command *cmd)
         t->tail = &cmd->next;
         t->queued++;
         taken = true;
-        thread_wake(t);
+        signal = thread_wake(t);
     }
     pthread_mutex_unlock(&t->lock);
+    if (signal)
+        pthread_cond_signal(&t->wake);
     return taken;
 }
 
@@ -200,41 +216,76 @@ thread_read_durable(struct ledger_thread *t)
 {
     uint64_t durable = atomic_load(&t->durable);
 
-    if (durable != t->known_durable) {
-        t->known_durable = durable;
-        ledger_durable(t->ledger, durable);
-    }
+    if (durable == t->known_durable)
+        return;
+    t->known_durable = durable;
+    batching_durable(
+        &t->batching, durable, ledger_size(t->ledger), (int64_t)atomic_load(&t->durable_us));
+    ledger_durable(t->ledger, durable);
 }
 
-/* Sleeps until there is a command, a durable notice, or the earliest deadline. */
-static void
-thread_sleep(struct ledger_thread *t)
+/* Closes the open batch if its time has come. Returns how long it may stay open. */
+static int64_t
+thread_flush(struct ledger_thread *t, bool closing)
+{
+    int64_t now_us = read_clock_us(CLOCK_MONOTONIC);
+    uint64_t size = ledger_size(t->ledger);
+    int64_t wait_us = batching_wait_us(&t->batching, size, now_us);
+
+    if (wait_us > 0 && !(closing && wait_us < INT64_MAX))
+        return wait_us;
+    if (!ledger_flush(t->ledger))
+        return FLUSH_AGAIN_US; /* no memory for the next batch: it goes on filling */
+    batching_handed(&t->batching, size, now_us);
+    return INT64_MAX;
+}
+
+/* Until the earliest deadline, at most a second. */
+static int64_t
+thread_idle_us(const struct ledger_thread *t)
 {
     int64_t wait_us = ledger_deadline(t->ledger) - t->clock.eff_us;
+
+    if (wait_us < 0)
+        return 1000;
+    return wait_us > WAKE_MAX_US ? WAKE_MAX_US : wait_us;
+}
+
+/* Sleeps until there is a command, a durable notice that matters, or at most wait_us. */
+static void
+thread_sleep(struct ledger_thread *t, int64_t wait_us)
+{
     struct timespec until;
 
-    if (wait_us > WAKE_MAX_US || wait_us < 0)
-        wait_us = wait_us < 0 ? 1000 : WAKE_MAX_US;
     INVARIANT(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
     until.tv_nsec += (long)(wait_us % US_PER_S) * 1000;
     until.tv_sec += (time_t)(wait_us / US_PER_S) + until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
-    while (!t->woken && !t->closing)
+    t->asleep = !t->woken;
+    while (!t->woken)
         if (pthread_cond_timedwait(&t->wake, &t->lock, &until) != 0)
             break;
-    t->woken = false;
+    t->asleep = false;
 }
 
 /* Takes what is queued, unless the ledger is blocked: then only time and durability move it. */
 static struct command *
-thread_take(struct ledger_thread *t, bool *closing)
+thread_take(struct ledger_thread *t, int64_t open_us, bool *closing)
 {
+    int64_t idle_us = thread_idle_us(t);
     struct command *list = NULL;
+    bool last_round;
 
     pthread_mutex_lock(&t->lock);
-    if (t->head == NULL || ledger_blocked(t->ledger))
-        if (!t->closing || t->head != NULL)
-            thread_sleep(t);
+    last_round = t->closing && t->head == NULL && !*closing;
+    if ((t->head == NULL || ledger_blocked(t->ledger)) && !last_round &&
+        atomic_load(&t->durable) == t->known_durable) {
+        /* With nothing open, an answered sync is news only when the next command comes. */
+        t->heeds_durable = *closing || ledger_blocked(t->ledger) || ledger_has_open(t->ledger);
+        thread_sleep(t, idle_us < open_us ? idle_us : open_us);
+        t->heeds_durable = true;
+    }
+    t->woken = false;
     for (uint32_t i = 0; i < t->touch_count; i++)
         world_touch_session(ledger_world(t->ledger), &t->touched[i], t->clock.eff_us);
     t->touch_count = 0;
@@ -271,14 +322,16 @@ thread_give_back(struct ledger_thread *t, struct command *list)
     pthread_mutex_unlock(&t->lock);
 }
 
+/* Ends when it was told to, nothing is queued, and all that was decided is durable. */
 static void *
 thread_run(void *arg)
 {
     struct ledger_thread *t = arg;
+    int64_t open_us = INT64_MAX;
     bool closing = false;
 
-    while (!closing) {
-        struct command *list = thread_take(t, &closing);
+    while (!closing || ledger_has_open(t->ledger) || t->batching.under_way > 0) {
+        struct command *list = thread_take(t, open_us, &closing);
 
         thread_read_durable(t);
         thread_pass_time(t);
@@ -291,7 +344,7 @@ thread_run(void *arg)
             thread_step(t, cmd, &now);
         }
         thread_give_back(t, list);
-        ledger_flush(t->ledger);
+        open_us = thread_flush(t, closing);
     }
     return NULL;
 }
@@ -310,7 +363,9 @@ ledger_thread_start(const struct ledger_thread_options *options)
     t->on_verdict = options->on_verdict;
     t->on_verdict_ctx = options->ctx;
     t->heartbeat_us = (int64_t)options->heartbeat_s * US_PER_S;
+    t->heeds_durable = true;
     t->known_durable = ledger_size(options->ledger);
+    batching_init(&t->batching, t->known_durable);
     atomic_init(&t->durable, t->known_durable);
     INVARIANT(pthread_mutex_init(&t->lock, NULL) == 0);
     INVARIANT(pthread_condattr_init(&attr) == 0);
@@ -330,10 +385,10 @@ ledger_thread_stop(struct ledger_thread *t)
 {
     pthread_mutex_lock(&t->lock);
     t->closing = true;
-    thread_wake(t);
+    (void)thread_wake(t);
     pthread_mutex_unlock(&t->lock);
+    pthread_cond_signal(&t->wake);
     pthread_join(t->thread, NULL);
-    ledger_flush(t->ledger);
     return t->clock;
 }
 

@@ -398,20 +398,27 @@ ledger_step(
     return verdict;
 }
 
-void
+bool
 ledger_flush(struct ledger *l)
 {
     struct batch *next;
 
     if (l->open->count == 0)
-        return;
+        return true;
     if ((next = batch_new(l->next_seq, l->key_epoch)) == NULL)
-        return; /* the open batch goes on filling; memory may come back */
+        return false; /* the open batch goes on filling; memory may come back */
     if (!l->journal.submit(l->journal.ctx, l->open)) {
         batch_free(next);
-        return;
+        return false;
     }
     l->open = next;
+    return true;
+}
+
+bool
+ledger_has_open(const struct ledger *l)
+{
+    return l->open->count > 0;
 }
 
 bool

@@ -39,8 +39,10 @@ void ledger_free(struct ledger *l);
 struct verdict *ledger_step(
     struct ledger *l, const struct command *cmd, const struct moment *now, const uint8_t seed[32]);
 
-/* Hands the open batch to the journal if it has events and the journal has room. */
-void ledger_flush(struct ledger *l);
+/* Hands the open batch to the journal if it has events. False: the journal has no room for it, or
+ * there is no memory for the next one; it stays open. */
+bool ledger_flush(struct ledger *l);
+bool ledger_has_open(const struct ledger *l); /* events that the journal was not handed yet */
 /* True while no command may be stepped: the open batch is full, or a key rotation drains. */
 bool ledger_blocked(const struct ledger *l);
 /* The journal made events 0..size-1 durable. */

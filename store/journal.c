@@ -1,6 +1,8 @@
-/* journal.c: bodies in, durable events out. The signer thread signs and syncs secrets; the writer
- * thread owns the log's write transaction, the tree's edge and the log key. Neither ever reports a
- * failed write: state_failstop ends the process, and what was not announced was never said. */
+/* journal.c: bodies in, durable events out. The writer thread owns the log's write transaction, the
+ * tree's edge and the log key. While it is busy with a batch, the signer thread signs the next one
+ * and syncs its secrets; a writer that is not busy does that itself, and saves the way to another
+ * thread. Neither ever reports a failed write: state_failstop ends the process, and what was not
+ * announced was never said. */
 #include "store/journal.h"
 
 #include <errno.h>
@@ -23,8 +25,10 @@ struct job {
 struct journal {
     struct journal_config config;
     pthread_mutex_t lock; /* what follows */
-    pthread_cond_t changed;
-    uint64_t submitted, signed_up, done; /* counts of batches; a job is its count % 2 */
+    pthread_cond_t to_sign, to_write;
+    /* Counts of batches; a job is its count % 2. Batches are signed one after the other, by whoever
+     * has claimed one: claimed is signed_up, or one more. */
+    uint64_t submitted, claimed, signed_up, done;
     uint64_t next_seq;
     bool rotating; /* a batch that rotates is under way: nothing may follow it yet */
     bool stopping;
@@ -64,10 +68,11 @@ static bool
 submit(void *ctx, struct batch *b)
 {
     struct journal *j = ctx;
-    bool taken;
+    bool taken, idle;
 
     INVARIANT(b->count > 0);
     pthread_mutex_lock(&j->lock);
+    idle = j->submitted == j->done;
     taken = !j->stopping && !j->rotating && j->submitted - j->done < UNDER_WAY_MAX;
     if (taken) {
         INVARIANT(b->first_seq == j->next_seq);
@@ -76,9 +81,10 @@ submit(void *ctx, struct batch *b)
         j->rotating = b->rotates;
         j->jobs[j->submitted % UNDER_WAY_MAX].batch = b;
         j->submitted++;
-        pthread_cond_broadcast(&j->changed);
     }
     pthread_mutex_unlock(&j->lock);
+    if (taken)
+        pthread_cond_signal(idle ? &j->to_write : &j->to_sign);
     return taken;
 }
 
@@ -206,6 +212,26 @@ sign_job(struct journal *j, struct job *job)
     }
 }
 
+/* Under the lock: a batch waits to be signed, and all before it are. */
+static bool
+may_claim(const struct journal *j)
+{
+    return j->submitted > j->claimed && j->claimed == j->signed_up;
+}
+
+/* Called and returns under the lock. */
+static void
+claim_and_sign(struct journal *j)
+{
+    struct job *job = &j->jobs[j->claimed % UNDER_WAY_MAX];
+
+    j->claimed++;
+    pthread_mutex_unlock(&j->lock);
+    sign_job(j, job);
+    pthread_mutex_lock(&j->lock);
+    j->signed_up++;
+}
+
 static void *
 signer_run(void *arg)
 {
@@ -213,15 +239,14 @@ signer_run(void *arg)
 
     pthread_mutex_lock(&j->lock);
     for (;;) {
-        while (j->signed_up == j->submitted && !j->stopping)
-            pthread_cond_wait(&j->changed, &j->lock);
-        if (j->signed_up == j->submitted)
+        if (may_claim(j) && j->claimed > j->done) { /* else the writer is free to do it */
+            claim_and_sign(j);
+            pthread_cond_signal(&j->to_write);
+        } else if (j->stopping && j->claimed == j->submitted) {
             break;
-        pthread_mutex_unlock(&j->lock);
-        sign_job(j, &j->jobs[j->signed_up % UNDER_WAY_MAX]);
-        pthread_mutex_lock(&j->lock);
-        j->signed_up++;
-        pthread_cond_broadcast(&j->changed);
+        } else {
+            pthread_cond_wait(&j->to_sign, &j->lock);
+        }
     }
     pthread_mutex_unlock(&j->lock);
     return NULL;
@@ -356,7 +381,6 @@ write_job(struct journal *j, struct job *job)
     j->done++;
     if (b->rotates)
         j->rotating = false;
-    pthread_cond_broadcast(&j->changed);
     pthread_mutex_unlock(&j->lock);
     announce(j, b->first_seq + b->count);
     clean_up(j, b, role, &old);
@@ -370,13 +394,19 @@ writer_run(void *arg)
 
     pthread_mutex_lock(&j->lock);
     for (;;) {
-        while (j->done == j->signed_up && !(j->stopping && j->done == j->submitted))
-            pthread_cond_wait(&j->changed, &j->lock);
-        if (j->done == j->signed_up)
+        if (j->signed_up > j->done) {
+            pthread_mutex_unlock(&j->lock);
+            write_job(j, &j->jobs[j->done % UNDER_WAY_MAX]);
+            pthread_mutex_lock(&j->lock);
+        } else if (may_claim(j)) {
+            claim_and_sign(j);
+            if (j->submitted > j->claimed || j->stopping)
+                pthread_cond_signal(&j->to_sign); /* held back meanwhile, or the end */
+        } else if (j->stopping && j->done == j->submitted) {
             break;
-        pthread_mutex_unlock(&j->lock);
-        write_job(j, &j->jobs[j->done % UNDER_WAY_MAX]);
-        pthread_mutex_lock(&j->lock);
+        } else {
+            pthread_cond_wait(&j->to_write, &j->lock);
+        }
     }
     pthread_mutex_unlock(&j->lock);
     return NULL;
@@ -428,7 +458,8 @@ journal_start(const struct journal_config *config, struct journal **out, struct 
     pthread_mutex_init(&j->lock, NULL);
     pthread_mutex_init(&j->keys_lock, NULL);
     pthread_mutex_init(&j->announcing, NULL);
-    pthread_cond_init(&j->changed, NULL);
+    pthread_cond_init(&j->to_sign, NULL);
+    pthread_cond_init(&j->to_write, NULL);
     if ((err = load_tree(j, why)) != OK)
         goto out;
     j->next_seq = j->tree.frontier.size;
@@ -458,8 +489,9 @@ journal_stop(struct journal *j)
         return;
     pthread_mutex_lock(&j->lock);
     j->stopping = true;
-    pthread_cond_broadcast(&j->changed);
     pthread_mutex_unlock(&j->lock);
+    pthread_cond_signal(&j->to_sign);
+    pthread_cond_signal(&j->to_write);
     if (j->signer_started)
         pthread_join(j->signer_thread, NULL);
     if (j->writer_started)
@@ -469,7 +501,8 @@ journal_stop(struct journal *j)
         free(j->jobs[i].sigs);
         free(j->jobs[i].leaves);
     }
-    pthread_cond_destroy(&j->changed);
+    pthread_cond_destroy(&j->to_sign);
+    pthread_cond_destroy(&j->to_write);
     pthread_mutex_destroy(&j->announcing);
     pthread_mutex_destroy(&j->keys_lock);
     pthread_mutex_destroy(&j->lock);

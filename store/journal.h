@@ -30,8 +30,8 @@ void journal_stop(struct journal *j);
 
 void journal_port(struct journal *j, struct journal_port *out);
 uint64_t journal_durable(struct journal *j); /* any thread */
-/* Batches submitted and not yet durable (0 to 2). Closing the open batch when it is 0, or when it
- * is 1 and there is much to sign, serves throughput best. */
+/* Batches submitted and not yet durable (0 to 2). projections/batching.h says when the open one
+ * closes. */
 unsigned journal_under_way(struct journal *j);
 uint32_t journal_event_epoch(struct journal *j); /* for the next batch */
 

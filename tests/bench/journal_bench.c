@@ -119,13 +119,15 @@ static void
 hand_back(struct producer *p)
 {
     struct driver *d = p->driver;
+    bool idle;
 
     pthread_mutex_lock(&d->lock);
     p->next = d->done;
     d->done = p;
-    if (p->next == NULL)
-        pthread_cond_signal(&d->wake);
+    idle = p->next == NULL;
     pthread_mutex_unlock(&d->lock);
+    if (idle)
+        pthread_cond_signal(&d->wake);
 }
 
 /* Ledger thread. Positions ascend, so the queue is in their order. */

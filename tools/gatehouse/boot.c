@@ -361,6 +361,15 @@ boot_step(struct boot *b, const struct command *cmd)
 }
 
 void
+boot_flush(struct boot *b)
+{
+    static const struct timespec moment = {.tv_nsec = 1000000};
+
+    while (!ledger_flush(b->ledger))
+        (void)nanosleep(&moment, NULL);
+}
+
+void
 boot_close(struct boot *b)
 {
     if (b->journal != NULL)

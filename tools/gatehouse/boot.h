@@ -60,5 +60,7 @@ void boot_close(struct boot *b);
 /* One step outside the ledger's thread (before it starts, or where there is none). The caller
  * frees. */
 struct verdict *boot_step(struct boot *b, const struct command *cmd);
+/* Then hands over what is open, and waits while the journal has no room. */
+void boot_flush(struct boot *b);
 
 #endif

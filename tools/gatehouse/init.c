@@ -176,7 +176,7 @@ write_first_events(
     if (!step(b, open_log(b, opening), &refused) || !step(b, adopt_default_policy(), &refused) ||
         !step(b, add_admin(admin, verifier), &refused))
         return fail(refused);
-    ledger_flush(b->ledger);
+    boot_flush(b);
     durable_wait(&durable, ledger_size(b->ledger));
     return EXIT_DONE;
 }

@@ -308,7 +308,7 @@ announce_start(struct serve *s)
         return fail("the log takes no server.started event");
     if (s->tokens.changed && !announce_secret(s))
         return fail("the log takes no secret.rotated event");
-    ledger_flush(s->boot.ledger);
+    boot_flush(&s->boot);
     return EXIT_DONE;
 }
 
@@ -497,7 +497,7 @@ announce_stop(struct serve *s)
     stopped = verdict->event_count == 0 || verdict->event_count > verdict->reply.ended_count;
     verdict_free(verdict);
     command_free(cmd);
-    ledger_flush(s->boot.ledger);
+    boot_flush(&s->boot);
     return stopped;
 }
 
