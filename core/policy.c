@@ -40,7 +40,7 @@ static const struct rule_row {
 
 #define POLICY_RULES 1 /* the key of the rules' map; members follow */
 
-_Static_assert(JWT_ACCESS_S == 15 * 60, "no access token may live longer than the policy can say");
+_Static_assert(JWT_ACCESS_S == 900, "no access token may live longer than the policy can say");
 
 static const struct member_row {
     const char *name;

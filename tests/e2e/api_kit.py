@@ -108,6 +108,8 @@ def some_path(path):
             parts[i] = "key_" + zeros
         elif part == "{seq}":
             parts[i] = "999999999"
+        elif part == "{alert}":
+            parts[i] = "999999999-refresh_reused"
         elif part == "{path*}":
             parts[i] = "000" if "entries" in path else "0/000"
         elif part == "{service*}":

@@ -60,6 +60,14 @@ anonymous(struct sim *s, enum command_kind kind)
     return cmd;
 }
 
+/* Most people stay where they logged in; who turns up elsewhere finds his session paused. */
+static void
+mostly_from(struct sim *s, struct command *cmd, size_t address)
+{
+    if (sim_below(s, 40) != 0)
+        cmd->caller.address[15] = (uint8_t)address;
+}
+
 /* A family's newest token, or an older or invented one. */
 static struct command *
 with_token_of(struct sim *s, enum command_kind kind, const struct thing *f)
@@ -72,6 +80,7 @@ with_token_of(struct sim *s, enum command_kind kind, const struct thing *f)
     cmd->caller.family = f->id;
     cmd->caller.user = f->other;
     cmd->caller.token_n = f->n + (sim_below(s, 50) == 0);
+    mostly_from(s, cmd, f->len);
     return cmd;
 }
 
@@ -164,6 +173,7 @@ conclude_login(struct sim *s)
 {
     struct thing *t = pool_pick(s, &s->actors.logins);
     struct command *cmd = anonymous(s, CMD_CONCLUDE_LOGIN);
+    uint8_t address = cmd->caller.address[15];
     struct verdict *v;
 
     if (t != NULL) {
@@ -178,6 +188,7 @@ conclude_login(struct sim *s)
         PROMISE(s, t != NULL && id_equal(&v->reply.user, &t->other)); /* who proved is who enters */
         f->id = v->reply.family;
         f->other = v->reply.user;
+        f->len = address;
         snprintf(f->text, sizeof(f->text), "%s", v->reply.secret);
     }
     done(v);
@@ -483,6 +494,7 @@ issue_ticket(struct sim *s)
     static const struct id nil;
     struct command *cmd = with_token_of(
         s, CMD_ISSUE_TICKET, pool_of(s, &s->actors.families, t == NULL ? &nil : &t->third, false));
+    uint8_t address = cmd->caller.address[15];
     struct verdict *v;
 
     if (t != NULL)
@@ -495,6 +507,7 @@ issue_ticket(struct sim *s)
         k->id = v->reply.session;
         k->len = v->reply.ticket_len;
         memcpy(k->bytes, v->reply.ticket, k->len);
+        k->text[0] = (char)address;
     }
     done(v);
 }
@@ -509,6 +522,7 @@ attach(struct sim *s)
     if (k != NULL) {
         cmd->attach.ticket = command_copy(cmd, span_of(k->bytes, k->len));
         cmd->attach.session = k->id;
+        mostly_from(s, cmd, (uint8_t)k->text[0]);
     }
     cmd->attach.service = command_copy(cmd, span_str("shell"));
     v = run(s, cmd);
