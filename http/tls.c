@@ -3,6 +3,8 @@
  * at a time. Never blocks; never looks at what it carries. */
 #include "http/tls.h"
 
+#include "http/tls_socket.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/err.h>
@@ -25,12 +27,16 @@ struct tls_client {
 
 struct tls {
     SSL *ssl;
+    struct tls_socket socket;
+    size_t encrypted; /* of the bytes to be written again: they wait in the socket's rest */
+    bool dry;         /* the last read took all there was; what is left is a part of a record */
     unsigned long failure; /* OpenSSL's code of the last TLS_FAILED, 0 for errno */
     int failure_errno;
 };
 
 /* AEAD with forward secrecy only: the OpenSSL default still has CBC and RSA key exchange. */
-#define TLS12_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
+#define TLS12_CIPHERS     "ECDHE+AESGCM:ECDHE+CHACHA20"
+#define READ_BUFFER_BYTES ((size_t)TLS_SEND_RECORDS * TLS_RECORD_WIRE)
 
 static enum err
 context_new(const SSL_METHOD *method, SSL_CTX **out)
@@ -50,6 +56,8 @@ context_new(const SSL_METHOD *method, SSL_CTX **out)
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_read_ahead(ctx, 1); /* several records a system call; the buffer is not kept */
+    SSL_CTX_set_default_read_buffer_len(ctx, READ_BUFFER_BYTES);
     *out = ctx;
     return OK;
 }
@@ -251,14 +259,19 @@ static enum err
 session_new(SSL_CTX *ctx, int fd, struct tls **out)
 {
     struct tls *tls = calloc(1, sizeof(*tls));
+    BIO *bio;
 
     if (tls == NULL)
         return ERR_MEMORY;
-    if ((tls->ssl = SSL_new(ctx)) == NULL || SSL_set_fd(tls->ssl, fd) != 1) {
+    tls->socket.fd = fd;
+    tls->ssl = SSL_new(ctx);
+    bio = tls->ssl != NULL ? tls_socket_bio(&tls->socket) : NULL;
+    if (bio == NULL) {
         tls_free(tls);
         ERR_clear_error();
         return ERR_MEMORY;
     }
+    SSL_set_bio(tls->ssl, bio, bio);
     *out = tls;
     return OK;
 }
@@ -318,6 +331,7 @@ tls_free(struct tls *tls)
     if (tls == NULL)
         return;
     SSL_free(tls->ssl);
+    tls_socket_fini(&tls->socket);
     free(tls);
 }
 
@@ -349,19 +363,73 @@ tls_handshake(struct tls *tls)
 enum tls_step
 tls_read(struct tls *tls, void *buf, size_t cap, size_t *len)
 {
+    enum tls_step step;
+
     ERR_clear_error();
     errno = 0;
     *len = 0;
-    return step_of(tls, SSL_read_ex(tls->ssl, buf, cap, len));
+    step = step_of(tls, SSL_read_ex(tls->ssl, buf, cap, len));
+    tls->dry = step != TLS_DONE;
+    return step;
 }
 
+static enum tls_step
+broken(struct tls *tls)
+{
+    tls->failure_errno = errno;
+    tls->failure = 0;
+    return TLS_FAILED;
+}
+
+/* What an earlier call encrypted and the socket did not take. */
+static enum tls_step
+write_rest(struct tls *tls, size_t *written)
+{
+    switch (tls_socket_flush(&tls->socket)) {
+    case TLS_SENT_ALL: break;
+    case TLS_SENT_SOME: return TLS_WANT_WRITE;
+    case TLS_SENT_BROKEN: return broken(tls);
+    }
+    *written = tls->encrypted;
+    tls->encrypted = 0;
+    return TLS_DONE;
+}
+
+/* Encrypts up to TLS_SEND_RECORDS records, sends them, and counts as written those that went; the
+ * caller comes again with the bytes of the others, and finds them encrypted. */
 enum tls_step
 tls_write(struct tls *tls, const void *buf, size_t len, size_t *written)
 {
+    size_t plain_end[TLS_SEND_RECORDS], wire_end[TLS_SEND_RECORDS], at = 0, gone, n;
+    enum tls_step step = TLS_DONE;
+    unsigned count = 0, went = 0;
+    enum tls_sent sent;
+
     ERR_clear_error();
     errno = 0;
     *written = 0;
-    return step_of(tls, SSL_write_ex(tls->ssl, buf, len, written));
+    if (tls->encrypted > 0)
+        return write_rest(tls, written);
+    tls_socket_gather(&tls->socket);
+    while (at < len && count < TLS_SEND_RECORDS) {
+        size_t piece = len - at < TLS_RECORD_PLAIN ? len - at : TLS_RECORD_PLAIN;
+
+        step = step_of(tls, SSL_write_ex(tls->ssl, (const uint8_t *)buf + at, piece, &n));
+        if (step != TLS_DONE)
+            break;
+        at += n;
+        plain_end[count] = at;
+        wire_end[count++] = tls_socket_gathered(&tls->socket);
+    }
+    sent = tls_socket_send(&tls->socket, &gone);
+    if (sent == TLS_SENT_BROKEN)
+        return broken(tls);
+    while (went < count && wire_end[went] <= gone)
+        *written = plain_end[went++];
+    tls->encrypted = at - *written;
+    if (*written > 0)
+        return TLS_DONE; /* what stopped the others comes up again */
+    return count > 0 ? TLS_WANT_WRITE : step;
 }
 
 void
@@ -377,7 +445,7 @@ tls_shutdown(struct tls *tls)
 bool
 tls_pending(const struct tls *tls)
 {
-    return SSL_has_pending(tls->ssl) == 1;
+    return !tls->dry && SSL_has_pending(tls->ssl) == 1;
 }
 
 const char *
