@@ -157,7 +157,7 @@ class Gatehouse(Middle):
         key = admin.post(f"/api/machines/{self.machine}/keys", {}, want=201)["key"]
         if pairs > 1:
             self.technician = self.server.technician()  # a token may ask 600 times a minute
-        return ["--agent", key, "--port", str(self.port), *(["--ca", str(self.server.ca)] if self.tls else [])]
+        return ["--agent", key, "--source", self.technician.source, "--port", str(self.port), *(["--ca", str(self.server.ca)] if self.tls else [])]
 
     def feed(self, driver, pairs):
         assert driver.stdout.readline().startswith("agent ")

@@ -2,14 +2,15 @@
  * none. Epoll, one thread, frames prepared once; what comes out of the middle is counted and thrown
  * away without being decrypted, so that this program costs as little as it can.
  *
- *   relay_bench [--agent KEY] --port P [--ca FILE] [--listen P [--cert F --key F]] [--websocket]
- *       --pairs N --seconds S --middle PID flow | rtt
+ *   relay_bench [--agent KEY --source ADDR] --port P [--ca FILE] [--websocket]
+ *       [--listen P [--cert F --key F]] --pairs N --seconds S --middle PID flow | rtt
  *
  * --agent: the middle is gatehouse: enrols a machine with that API key, says "agent MACHINE", and
- * takes one line "SESSION TICKET" a pair from stdin. Otherwise it connects to --port once a pair,
- * and the middle connects to --listen (--websocket: as WebSocket); without --listen it is its own
- * other end. --ca and --cert turn on TLS. flow: 16 KiB messages one way, as many as go through.
- * rtt: messages of 128 bytes, there and back, one after the other, on one pair. */
+ * takes one line "SESSION TICKET" a pair from stdin, used from ADDR. Otherwise it connects to
+ * --port once a pair, and the middle connects to --listen (--websocket: as WebSocket); without
+ * --listen it is its own other end. --ca and --cert turn on TLS. flow: 16 KiB messages one way, as
+ * many as go through. rtt: messages of 128 bytes, there and back, one after the other, on one pair.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -22,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "http/wsframe.h"
 #include "tests/bench/bench_agent.h"
 
 #define PAIRS_MAX     1024
@@ -32,7 +34,7 @@
 #define WARM_NS       300000000
 
 static struct {
-    const char *agent_key, *ca, *cert, *key;
+    const char *agent_key, *source, *ca, *cert, *key;
     uint16_t port, listen;
     bool websocket;
     unsigned pairs;
@@ -55,6 +57,7 @@ static struct {
 static void
 open_by_ticket(unsigned i)
 {
+    struct wire_address technician = b.to;
     char line[2048], session[64], ticket[1024], target[256], protocol[1200];
 
     if (fgets(line, sizeof(line), stdin) == NULL ||
@@ -62,7 +65,8 @@ open_by_ticket(unsigned i)
         wire_die("stdin: SESSION TICKET");
     snprintf(target, sizeof(target), "/relay/sessions/%s/tcp/bench", session);
     snprintf(protocol, sizeof(protocol), "gatehouse.v1, ticket.%s", ticket);
-    wire_connect(&b.to, &b.near[i]);
+    technician.source = b.source;
+    wire_connect(&technician, &b.near[i]);
     wire_upgrade(&b.near[i], target, protocol, "");
     bench_agent_dial(&b.agent, &b.to, &b.far[i]);
 }
@@ -267,20 +271,23 @@ flow(void)
 
 /* ---- round trips ---- */
 
-/* As long as the frame or the message is; the middle may take masks off. */
+/* As long as the frame or the message is; the middle may take masks off. In as few calls as can be:
+ * there is never more under way than one. */
 static void
 recv_message(struct wire *w)
 {
-    uint8_t bytes[ROUND_BYTES];
-    size_t left = ROUND_BYTES;
+    uint8_t bytes[WSFRAME_HEADER_MAX + ROUND_BYTES];
+    size_t len = 0, whole = ROUND_BYTES;
+    struct wsframe frame;
 
-    if (frames_are_websocket()) {
-        if (wire_ws_recv(w, bytes, sizeof(bytes)) != ROUND_BYTES)
-            wire_die("a message was cut");
-        return;
+    while (len < whole) {
+        len += wire_recv(w, bytes + len, sizeof(bytes) - len);
+        if (frames_are_websocket() && wsframe_parse(span_of(bytes, len), &frame) == OK) {
+            if (frame.opcode != WSFRAME_BINARY || frame.payload_len != ROUND_BYTES)
+                wire_die("the message became another");
+            whole = frame.header_len + (size_t)frame.payload_len;
+        }
     }
-    while (left > 0)
-        left -= wire_recv(w, bytes, left);
 }
 
 static void
@@ -315,16 +322,18 @@ int
 main(int argc, char **argv)
 {
     static const struct option options[] = {{"agent", required_argument, NULL, 'a'},
-        {"port", required_argument, NULL, 'p'}, {"ca", required_argument, NULL, 'c'},
-        {"listen", required_argument, NULL, 'l'}, {"cert", required_argument, NULL, 'C'},
-        {"key", required_argument, NULL, 'k'}, {"websocket", no_argument, NULL, 'w'},
-        {"pairs", required_argument, NULL, 'n'}, {"seconds", required_argument, NULL, 's'},
-        {"middle", required_argument, NULL, 'm'}, {NULL, 0, NULL, 0}};
+        {"source", required_argument, NULL, 'S'}, {"port", required_argument, NULL, 'p'},
+        {"ca", required_argument, NULL, 'c'}, {"listen", required_argument, NULL, 'l'},
+        {"cert", required_argument, NULL, 'C'}, {"key", required_argument, NULL, 'k'},
+        {"websocket", no_argument, NULL, 'w'}, {"pairs", required_argument, NULL, 'n'},
+        {"seconds", required_argument, NULL, 's'}, {"middle", required_argument, NULL, 'm'},
+        {NULL, 0, NULL, 0}};
     int c;
 
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (c) {
         case 'a': b.agent_key = optarg; break;
+        case 'S': b.source = optarg; break;
         case 'p': b.port = (uint16_t)strtoul(optarg, NULL, 10); break;
         case 'c': b.ca = optarg; break;
         case 'l': b.listen = (uint16_t)strtoul(optarg, NULL, 10); break;
