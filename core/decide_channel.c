@@ -308,6 +308,25 @@ attest_channel(const struct command *cmd, const struct facts *facts, struct deci
     draft_span(d, FIELD_COSIGNED, decide_cosigned(out, &a->said));
 }
 
+/* The agent had dialled back by then, and its socket met nobody: channel.opened is in the log, so
+ * channel.closed must be, with no byte in it. */
+static void
+close_unmet(const struct command *cmd, const struct facts *facts, struct decision *out)
+{
+    const struct session_fact *s = &facts->session;
+    struct draft *d = decision_draft(out, EV_CHANNEL_CLOSED, cmd, facts);
+
+    d->subject = decide_session_subject(s);
+    draft_number(d, FIELD_N, s->n);
+    draft_id(out, d, FIELD_CHANNEL, &facts->channel.channel);
+    draft_word(d, FIELD_WHY, cmd->detach.why);
+    draft_number(d, FIELD_TO_AGENT_BYTES, 0);
+    draft_number(d, FIELD_TO_TECHNICIAN_BYTES, 0);
+    draft_number(d, FIELD_DURATION_US, 0);
+    draft_word(d, FIELD_AGENT_WHY, "no_answer");
+    out->reply.session = s->session;
+}
+
 static void
 detach(const struct command *cmd, const struct facts *facts, struct decision *out)
 {
@@ -318,6 +337,11 @@ detach(const struct command *cmd, const struct facts *facts, struct decision *ou
         return;
     if (!s->found || s->state != SESSION_OPEN) {
         decision_refuse(out, s->found ? REFUSE_SESSION_ENDED : REFUSE_NOT_FOUND, NULL, NULL);
+        return;
+    }
+    if (facts->channel.open && !facts->channel.closed &&
+        id_equal(&facts->channel.session, &s->session)) {
+        close_unmet(cmd, facts, out);
         return;
     }
     d = decision_draft(out, EV_SESSION_DETACHED, cmd, facts);

@@ -108,7 +108,10 @@ session_meant(const struct command *cmd, const struct proofs *proofs)
         m.session = &cmd->attest_channel.session;
         m.channel = &cmd->attest_channel.channel;
         break;
-    case CMD_DETACH: m.session = &cmd->detach.session; break;
+    case CMD_DETACH:
+        m.session = &cmd->detach.session;
+        m.channel = &cmd->detach.channel;
+        break;
     case CMD_OFFER_TRANSFER:
         m.session = &cmd->offer_transfer.session;
         m.account = &proofs->tags.account;

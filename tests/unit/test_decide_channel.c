@@ -328,6 +328,14 @@ detaches(void **state)
     given_close();
     C.kind = CMD_DETACH;
     C.detach = (struct detach){.session = id_of('s'), .why = "peer_gone"};
+    expect("the agent's socket was on its way",
+        "channel.closed by server on" ON ", n=5 channel=c why=peer_gone to_agent_bytes=0 "
+        "to_technician_bytes=0 duration_us=0 agent_why=no_answer\nreply session:s\n");
+    F.channel.session = id_of('t');
+    expect("another session's channel",
+        "session.detached by server on" ON ", n=5 why=peer_gone\nreply session:s\n");
+    F.channel.session = id_of('s');
+    F.channel.open = false;
     expect("the technician's socket is gone",
         "session.detached by server on" ON ", n=5 why=peer_gone\nreply session:s\n");
     F.session.state = SESSION_ENDED;

@@ -228,6 +228,10 @@ what_a_command_names_it_is_told(void **state)
     assert_true(!facts.channel.open && !facts.channel.closed);
     assert_int_equal(facts.channel.attached_us, s->now);
     assert_true(span_is(facts.channel.service, "tcp:ssh"));
+    cmd = command(CMD_DETACH);
+    cmd->detach.session = id_n(SES);
+    cmd->detach.channel = id_n(CHAN);
+    TOLD("FAMSH");
     cmd = command_by(CMD_REVOKE_INVITE, ADMIN, 0);
     cmd->revoke_invite.invite = id_n(INVITE);
     TOLD("CI");
