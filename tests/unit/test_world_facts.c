@@ -222,15 +222,13 @@ what_a_command_names_it_is_told(void **state)
     assert_false(facts.machine.consent_needed);
     assert_int_equal(facts.machine.services.len, 7);
     cmd = command(CMD_CLOSE_CHANNEL);
-    cmd->close_channel.session = id_n(SES);
-    cmd->close_channel.channel = id_n(CHAN);
+    cmd->close_channel = (struct close_channel){.session = id_n(SES), .channel = id_n(CHAN)};
     TOLD("FAMSH");
     assert_true(!facts.channel.open && !facts.channel.closed);
     assert_int_equal(facts.channel.attached_us, s->now);
     assert_true(span_is(facts.channel.service, "tcp:ssh"));
     cmd = command(CMD_DETACH);
-    cmd->detach.session = id_n(SES);
-    cmd->detach.channel = id_n(CHAN);
+    cmd->detach = (struct detach){.session = id_n(SES), .channel = id_n(CHAN)};
     TOLD("FAMSH");
     cmd = command_by(CMD_REVOKE_INVITE, ADMIN, 0);
     cmd->revoke_invite.invite = id_n(INVITE);
