@@ -41,6 +41,13 @@ def no_sanitizer_finding(sanitizer_reports):
     no_findings_in(sanitizer_reports)
 
 
+@pytest.fixture(autouse=True)
+def shells_start_at_once():
+    """A login shell that a test killed while it was starting may leave pyenv's lock behind, where a
+    home has pyenv, and every later shell would wait a minute for it."""
+    (pathlib.Path.home() / ".pyenv/shims/.pyenv-shim").unlink(missing_ok=True)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_protocol(item, nextitem):
     marker = item.get_closest_marker("deadline")
