@@ -357,7 +357,10 @@ refusals_count(struct refusals *r, const struct tags *tags, const struct id *acc
 {
     struct row *row = row_for(active(r), tags, account, reason, eff_us);
 
-    atomic_store(&row->last_us, eff_us);
+    /* After a restart on a false clock the log's time may be behind a row's that was not written.
+     */
+    if (eff_us > atomic_load(&row->last_us))
+        atomic_store(&row->last_us, eff_us);
     atomic_store(&row->times, checked(get(&row->times) + 1, row->sum));
 }
 

@@ -297,6 +297,20 @@ a_changed_byte_is_no_count(void **state)
     free(whole);
 }
 
+static void
+a_clock_behind_the_counts_spoils_none(void **state)
+{
+    struct tags tags = caller(1);
+    struct refusals r = fresh();
+
+    (void)state;
+    refusals_count(&r, &tags, &nobody, RULE_LOGIN_NET, 2000);
+    r = again(REFUSALS_KEPT);
+    refusals_count(&r, &tags, &nobody, RULE_LOGIN_NET, 1500);
+    r = again(REFUSALS_KEPT);
+    assert_int_equal(refusals_pending(&r), 2);
+}
+
 /* ---- SIGKILL, at any moment ---- */
 
 struct life {
@@ -389,6 +403,7 @@ main(void)
         cmocka_unit_test(half_made_is_new),
         cmocka_unit_test(what_does_not_fit_the_log_is_dropped),
         cmocka_unit_test(a_changed_byte_is_no_count),
+        cmocka_unit_test(a_clock_behind_the_counts_spoils_none),
         cmocka_unit_test(killed_at_any_moment),
     };
 
